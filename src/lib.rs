@@ -1,0 +1,5 @@
+//! postroom: the last step of mail, a delivery agent and mailbox store.
+#![warn(missing_docs)]
+#![forbid(unsafe_code)]
+
+pub mod mail;

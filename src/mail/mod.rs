@@ -1,0 +1,21 @@
+//! The words: what every room calls the things of mail. No I/O here.
+//!
+//! Each type is checked where it is made, so that the rooms can pass it on
+//! without looking again: an [`Address`] was parsed, a [`MailboxName`] can name
+//! nothing outside its account, a [`Uid`] is never zero.
+
+mod address;
+mod delivery_id;
+mod envelope;
+mod flags;
+mod mailbox_name;
+mod numbers;
+mod outcome;
+
+pub use address::{Address, AddressError, ReversePath};
+pub use delivery_id::DeliveryId;
+pub use envelope::{Client, Envelope, Protocol, Recipient};
+pub use flags::{Flags, FlagsError, SystemFlag};
+pub use mailbox_name::{MailboxName, MailboxNameError};
+pub use numbers::{ModSeq, Uid, UidValidity};
+pub use outcome::{Cause, Deferral, Outcome, Placement, Refusal};
