@@ -1,0 +1,194 @@
+//! Writes that are durable when they return, and renames that replace nothing.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags};
+
+/// How files are made: with which modes, and whether they are flushed.
+#[derive(Clone, Copy, Debug)]
+pub struct Disk {
+    /// Whether to flush; false only for tests.
+    pub fsync: bool,
+    /// Mode of new files.
+    pub file_mode: u32,
+    /// Mode of new folders.
+    pub folder_mode: u32,
+}
+
+impl Default for Disk {
+    fn default() -> Disk {
+        Disk {
+            fsync: true,
+            file_mode: 0o600,
+            folder_mode: 0o700,
+        }
+    }
+}
+
+/// An operation on a path that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {operation} {}", path.display())]
+pub struct DiskError {
+    /// What was tried, as a verb.
+    pub operation: &'static str,
+    /// On what.
+    pub path: PathBuf,
+    /// Why it failed.
+    #[source]
+    pub source: io::Error,
+}
+
+impl DiskError {
+    /// For `map_err`: names the operation and the path.
+    pub fn at(operation: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> DiskError {
+        let path = path.into();
+        move |source| DiskError {
+            operation,
+            path,
+            source,
+        }
+    }
+}
+
+impl Disk {
+    /// Creates a file that must not exist.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn create(&self, path: &Path) -> Result<File, DiskError> {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(self.file_mode);
+        options.open(path).map_err(DiskError::at("create", path))
+    }
+
+    /// Flushes the bytes of a file.
+    ///
+    /// # Errors
+    /// The operating system's, with the path. The bytes must then be taken as lost.
+    pub fn flush(&self, file: &File, path: &Path) -> Result<(), DiskError> {
+        if !self.fsync {
+            return Ok(());
+        }
+        file.sync_data().map_err(DiskError::at("flush", path))
+    }
+
+    /// Flushes the entries of a folder: names made, renamed or removed in it.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn flush_folder(&self, path: &Path) -> Result<(), DiskError> {
+        if !self.fsync {
+            return Ok(());
+        }
+        File::open(path)
+            .and_then(|folder| folder.sync_all())
+            .map_err(DiskError::at("flush", path))
+    }
+
+    /// Makes a folder and those above it that are missing, each durable in the one above.
+    ///
+    /// # Errors
+    /// The operating system's, with the path of the folder that could not be made.
+    pub fn make_folder(&self, path: &Path) -> Result<(), DiskError> {
+        match fs::DirBuilder::new().mode(self.folder_mode).create(path) {
+            Ok(()) => self.flush_parent(path),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && path.parent().is_some_and(|p| p != path) => {
+                if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                    self.make_folder(parent)?;
+                }
+                match fs::DirBuilder::new().mode(self.folder_mode).create(path) {
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                        Err(DiskError::at("create", path)(error))
+                    }
+                    _ => self.flush_parent(path),
+                }
+            }
+            Err(error) => Err(DiskError::at("create", path)(error)),
+        }
+    }
+
+    /// Renames a file; fails where the new name exists.
+    ///
+    /// # Errors
+    /// `AlreadyExists` where the new name is taken, else the operating system's.
+    pub fn rename_new(&self, from: &Path, to: &Path) -> Result<(), DiskError> {
+        let renamed = match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            // File systems without RENAME_NOREPLACE: link(2) does not replace either.
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+                fs::hard_link(from, to).and_then(|()| fs::remove_file(from))
+            }
+            other => other.map_err(io::Error::from),
+        };
+        renamed.map_err(DiskError::at("rename a message to", to))
+    }
+
+    /// Replaces a small file as a whole: a reader sees the old or the new, also after a power cut.
+    ///
+    /// # Errors
+    /// The operating system's, with the path; the old file then stands.
+    pub fn replace(&self, path: &Path, content: &[u8]) -> Result<(), DiskError> {
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(format!(".{}.new", std::process::id()));
+        let temporary = PathBuf::from(temporary);
+        let _ = fs::remove_file(&temporary);
+        let written = self.create(&temporary).and_then(|mut file| {
+            file.write_all(content).map_err(DiskError::at("write", &temporary))?;
+            self.flush(&file, &temporary)?;
+            fs::rename(&temporary, path).map_err(DiskError::at("replace", path))
+        });
+        if written.is_err() {
+            let _ = fs::remove_file(&temporary);
+        }
+        written?;
+        self.flush_parent(path)
+    }
+
+    fn flush_parent(&self, path: &Path) -> Result<(), DiskError> {
+        match path.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => self.flush_folder(Path::new(".")),
+            Some(parent) => self.flush_folder(parent),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_made_to_any_depth_and_twice() {
+        let home = tempfile::tempdir().unwrap();
+        let deep = home.path().join("a/b/c");
+        Disk::default().make_folder(&deep).unwrap();
+        Disk::default().make_folder(&deep).unwrap();
+        assert!(deep.is_dir());
+        fs::write(home.path().join("file"), "x").unwrap();
+        assert!(Disk::default().make_folder(&home.path().join("file/below")).is_err());
+    }
+
+    #[test]
+    fn renames_replace_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let (from, to) = (home.path().join("from"), home.path().join("to"));
+        fs::write(&from, "from").unwrap();
+        fs::write(&to, "to").unwrap();
+        let error = Disk::default().rename_new(&from, &to).unwrap_err();
+        assert_eq!(error.source.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&to).unwrap(), "to");
+    }
+
+    #[test]
+    fn replaces_as_a_whole() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("marks");
+        Disk::default().replace(&path, b"one").unwrap();
+        Disk::default().replace(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
+    }
+}

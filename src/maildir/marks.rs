@@ -1,0 +1,140 @@
+//! `postroom-mailbox`: what must outlive the index of a mailbox.
+//!
+//! A small text file beside the messages, one `key value` a line:
+//!
+//! ```text
+//! postroom-mailbox 1
+//! uidvalidity 1767225600
+//! mailboxid M695f1f00-1
+//! uids 1024
+//! modseqs 4096
+//! highest-uidvalidity 1767225600
+//! ```
+//!
+//! `uids` and `modseqs` are reserved high-water marks: no UID or MODSEQ above
+//! them was ever given, so an index that was lost or rolled back goes on above
+//! them. `highest-uidvalidity` stands in the INBOX only and covers folders that
+//! are gone.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use crate::mail::UidValidity;
+
+use super::{Disk, DiskError};
+
+/// The name of the file.
+const FILE: &str = "postroom-mailbox";
+
+/// The content of `postroom-mailbox`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Marks {
+    /// The mailbox's UIDVALIDITY.
+    pub validity: UidValidity,
+    /// Its MAILBOXID (RFC 8474).
+    pub mailbox_id: String,
+    /// The highest UID that may have been given.
+    pub uids: u32,
+    /// The highest MODSEQ that may have been given.
+    pub modseqs: u64,
+    /// In the INBOX: the highest UIDVALIDITY ever given in the account.
+    pub highest_validity: Option<UidValidity>,
+}
+
+impl Marks {
+    /// Reads the marks of a folder; none where it has no file, or one that cannot
+    /// be understood (a folder that nobody numbered yet).
+    ///
+    /// # Errors
+    /// Where the file is there and cannot be read.
+    pub fn read(folder: &Path) -> Result<Option<Marks>, DiskError> {
+        let path = folder.join(FILE);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(Marks::parse(&text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
+            Err(error) => Err(DiskError::at("read", path)(error)),
+        }
+    }
+
+    /// Writes the marks durably.
+    ///
+    /// # Errors
+    /// As [`Disk::replace`]; the marks are then not reserved.
+    pub fn write(&self, disk: &Disk, folder: &Path) -> Result<(), DiskError> {
+        disk.replace(&folder.join(FILE), self.to_text().as_bytes())
+    }
+
+    fn to_text(&self) -> String {
+        let Marks {
+            validity,
+            mailbox_id,
+            uids,
+            modseqs,
+            highest_validity,
+        } = self;
+        let mut text = format!(
+            "postroom-mailbox 1\nuidvalidity {validity}\nmailboxid {mailbox_id}\nuids {uids}\nmodseqs {modseqs}\n"
+        );
+        if let Some(highest) = highest_validity {
+            text.push_str(&format!("highest-uidvalidity {highest}\n"));
+        }
+        text
+    }
+
+    fn parse(text: &str) -> Option<Marks> {
+        let body = text.strip_prefix("postroom-mailbox 1\n")?;
+        let value = |key: &str| body.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
+        Some(Marks {
+            validity: UidValidity::new(value("uidvalidity")?.parse().ok()?)?,
+            mailbox_id: value("mailboxid").filter(|id| is_object_id(id))?.to_owned(),
+            uids: value("uids")?.parse().ok()?,
+            modseqs: value("modseqs")?.parse().ok()?,
+            highest_validity: value("highest-uidvalidity").and_then(|v| UidValidity::new(v.parse().ok()?)),
+        })
+    }
+}
+
+// RFC 8474 §7: objectid = 1*255(ALPHA / DIGIT / "_" / "-")
+fn is_object_id(text: &str) -> bool {
+    (1..=255).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn marks() -> Marks {
+        Marks {
+            validity: UidValidity::new(17).unwrap(),
+            mailbox_id: "M17-1".to_owned(),
+            uids: 1024,
+            modseqs: 4096,
+            highest_validity: UidValidity::new(19),
+        }
+    }
+
+    #[test]
+    fn come_back() {
+        let home = tempfile::tempdir().unwrap();
+        assert_eq!(Marks::read(home.path()).unwrap(), None);
+        marks().write(&Disk::default(), home.path()).unwrap();
+        assert_eq!(Marks::read(home.path()).unwrap(), Some(marks()));
+    }
+
+    #[test]
+    fn what_is_not_ours_counts_as_missing() {
+        for text in [
+            "",
+            "postroom-mailbox 2\n",
+            "postroom-mailbox 1\nuidvalidity 0\n",
+            "postroom-mailbox 1\nuids 5\n",
+        ] {
+            assert_eq!(Marks::parse(text), None, "{text:?}");
+        }
+    }
+}
