@@ -4,3 +4,4 @@
 
 pub mod mail;
 pub mod maildir;
+pub mod message;

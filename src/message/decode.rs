@@ -1,0 +1,252 @@
+//! Values into text, addresses, dates: RFC 2047, RFC 2231, RFC 5322.
+//!
+//! The decoding is mail-parser's. Some of its readers take time by the square of the
+//! length, so each gets one value, cut to a size at which that does not matter.
+
+use mail_parser::decoders::charsets::map::charset_decoder;
+use mail_parser::parsers::MessageStream;
+use mail_parser::{Address, HeaderValue, MessageParser, PartType};
+
+use super::content::Parameter;
+
+/// Bytes of a value that are decoded.
+const VALUE_MAX: usize = 16 * 1024;
+/// Addresses or message ids of one field.
+const LIST_MAX: usize = 1000;
+
+/// A mailbox of a header field (RFC 5322 §3.4), as its sender wrote it: not checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mailbox {
+    /// The display name, decoded.
+    pub name: Option<String>,
+    /// What stands where the address should be.
+    pub address: Option<String>,
+}
+
+/// Unstructured text (RFC 5322 §3.2.5) with its encoded words (RFC 2047) decoded.
+/// Control characters become spaces.
+#[must_use]
+pub fn text(raw: &[u8]) -> String {
+    match MessageStream::new(&line(raw)).parse_unstructured() {
+        HeaderValue::Text(text) => printable(&text),
+        HeaderValue::TextList(list) => printable(&list.concat()),
+        _ => String::new(),
+    }
+}
+
+/// The mailboxes of an address list; those of groups are included, group names are not.
+#[must_use]
+pub fn mailboxes(raw: &[u8]) -> Vec<Mailbox> {
+    let raw = line(raw);
+    let HeaderValue::Address(address) = MessageStream::new(&raw).parse_address() else {
+        return Vec::new();
+    };
+    let list = match &address {
+        Address::List(list) => list.iter().collect::<Vec<_>>(),
+        Address::Group(groups) => groups.iter().flat_map(|group| &group.addresses).collect(),
+    };
+    list.into_iter()
+        .take(LIST_MAX)
+        .map(|address| Mailbox {
+            name: address.name.as_deref().map(printable),
+            address: address.address.as_deref().map(printable),
+        })
+        .collect()
+}
+
+/// The message ids of a field (RFC 5322 §3.6.4), without angle brackets.
+#[must_use]
+pub fn message_ids(raw: &[u8]) -> Vec<String> {
+    match MessageStream::new(&line(raw)).parse_id() {
+        HeaderValue::Text(id) => vec![printable(&id)],
+        HeaderValue::TextList(ids) => ids.iter().take(LIST_MAX).map(|id| printable(id)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// A date (RFC 5322 §3.3) in seconds since 1970; none where it is no date.
+#[must_use]
+pub fn date(raw: &[u8]) -> Option<i64> {
+    // A date is short; the rest can only be comments.
+    let raw = line(&raw[..raw.len().min(256)]);
+    match MessageStream::new(&raw).parse_date() {
+        HeaderValue::DateTime(date) if date.is_valid() && date.year > 0 => Some(date.to_timestamp()),
+        _ => None,
+    }
+}
+
+/// A parameter (RFC 2231 §4), or the encoded words that many programs write instead.
+#[must_use]
+pub fn parameter(parameter: &Parameter) -> String {
+    let value = &parameter.value;
+    if !parameter.extended {
+        return text(value);
+    }
+    let mut pieces = value.splitn(3, |byte| *byte == b'\'');
+    let (charset, encoded) = match (pieces.next(), pieces.next(), pieces.next()) {
+        (Some(charset), Some(_), Some(encoded)) => (charset, encoded),
+        _ => (&b""[..], &value[..]),
+    };
+    let bytes = percent_decoded(encoded);
+    printable(&match charset_decoder(charset) {
+        Some(decode) => decode(&bytes),
+        None => String::from_utf8_lossy(&bytes).into_owned(),
+    })
+}
+
+fn percent_decoded(text: &[u8]) -> Vec<u8> {
+    let digit = |at: usize| text.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut at = 0;
+    while at < text.len() {
+        match (text[at], digit(at + 1), digit(at + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                bytes.push((high * 16 + low) as u8);
+                at += 3;
+            }
+            (byte, ..) => {
+                bytes.push(byte);
+                at += 1;
+            }
+        }
+    }
+    bytes
+}
+
+/// Parses a whole message with mail-parser, for what needs its decoded bodies.
+///
+/// Only for a message that is [safe](super::Message::safe_for_parsers). None where there is
+/// no header, and where the parts that come out are not a tree: a part that holds itself
+/// or an earlier one, or that two parts hold, which would keep a visitor walking for ever.
+#[must_use]
+pub fn parse_whole(raw: &[u8]) -> Option<mail_parser::Message<'_>> {
+    let message = MessageParser::default().parse(raw)?;
+    let mut all = vec![&message];
+    while let Some(message) = all.pop() {
+        let mut held = vec![false; message.parts.len()];
+        for (index, part) in message.parts.iter().enumerate() {
+            match &part.body {
+                PartType::Message(message) => all.push(message),
+                PartType::Multipart(children) => {
+                    for child in children {
+                        let child = usize::try_from(*child).ok()?;
+                        let seen = held.get_mut(child)?;
+                        if child <= index || *seen {
+                            return None;
+                        }
+                        *seen = true;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    Some(message)
+}
+
+// One bounded value as a line that ends, without NUL and with the folds taken out, since a
+// line feed would end it early.
+fn line(raw: &[u8]) -> Vec<u8> {
+    let mut line = Vec::with_capacity(raw.len().min(VALUE_MAX) + 1);
+    let kept = raw
+        .iter()
+        .take(VALUE_MAX)
+        .filter(|byte| !matches!(byte, b'\n' | b'\r' | 0));
+    line.extend(kept);
+    line.push(b'\n');
+    line
+}
+
+fn printable(text: &str) -> String {
+    let text = text.trim_matches(|c: char| c.is_whitespace() || c.is_control());
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn decodes_text() {
+        for (raw, decoded) in [
+            (" Hello, world", "Hello, world"),
+            ("=?utf-8?q?caf=C3=A9?= x", "café x"),
+            ("=?utf-8?q?a?=\r\n =?utf-8?q?b?=", "ab"),
+            ("=?iso-8859-1?B?6Q==?=", "é"),
+            ("=?utf-8?q?a=0D=0ABcc:_x?=", "a  Bcc: x"),
+            ("=?utf-8?q?broken", "=?utf-8?q?broken"),
+            ("a\0b\tc\r\n d", "ab\tc d".replace('\t', " ").as_str()),
+            ("", ""),
+        ] {
+            assert_eq!(text(raw.as_bytes()), decoded, "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn decodes_addresses() {
+        let mailbox = |name: Option<&str>, address: &str| Mailbox {
+            name: name.map(str::to_owned),
+            address: Some(address.to_owned()),
+        };
+        for (raw, decoded) in [
+            ("ann@example.org", vec![mailbox(None, "ann@example.org")]),
+            (
+                "\"Ann, B.\" <ann@example.org>, =?utf-8?q?B=C3=B6b?= <bob@example.org>",
+                vec![
+                    mailbox(Some("Ann, B."), "ann@example.org"),
+                    mailbox(Some("Böb"), "bob@example.org"),
+                ],
+            ),
+            ("friends: ann@example.org;", vec![mailbox(None, "ann@example.org")]),
+            ("", vec![]),
+        ] {
+            assert_eq!(mailboxes(raw.as_bytes()), decoded, "{raw}");
+        }
+    }
+
+    #[test]
+    fn decodes_ids_and_dates() {
+        assert_eq!(message_ids(b" <a@b>\r\n <c@d>"), ["a@b", "c@d"]);
+        assert!(message_ids(b"").is_empty());
+        assert_eq!(date(b" Thu, 1 Jan 1970 01:00:10 +0100"), Some(10));
+        assert_eq!(date(b"yesterday"), None);
+    }
+
+    #[test]
+    fn decodes_parameters() {
+        for (value, extended, decoded) in [
+            ("utf-8'en'caf%C3%A9", true, "café"),
+            ("iso-8859-1''%e9", true, "é"),
+            ("%41%4", true, "A%4"),
+            ("=?utf-8?q?caf=C3=A9.pdf?=", false, "café.pdf"),
+            ("a%20b", false, "a%20b"),
+        ] {
+            let value = value.as_bytes().to_vec();
+            assert_eq!(parameter(&Parameter { value, extended }), decoded);
+        }
+    }
+
+    #[test]
+    fn a_cyclic_tree_is_refused() {
+        let cyclic = "Content-Type: multipart/mixed; boundary=A\n\n--A\nContent-Type: message/rfc822\n\n\
+                      Content-Type: message/rfc822\n\nA: b\n\nx\n--A\nContent-Type: message/rfc822\n\nA: b\n\nx\n--A--\n";
+        assert!(MessageParser::default().parse(cyclic).is_some());
+        assert!(parse_whole(cyclic.as_bytes()).is_none());
+        assert!(!super::super::Message::from_bytes(cyclic).safe_for_parsers());
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(raw in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = (text(&raw), mailboxes(&raw), message_ids(&raw), date(&raw));
+            let _ = parameter(&Parameter { value: raw, extended: true });
+        }
+
+        #[test]
+        fn no_date_panics(raw in "[A-Za-z0-9(),:+ -]{0,50}") {
+            let _ = date(raw.as_bytes());
+        }
+    }
+}

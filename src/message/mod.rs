@@ -1,0 +1,41 @@
+//! The letter: one message, immutable, and what can be read from it.
+//!
+//! `server` and `cli` fill a [`Spool`] while a message arrives; it becomes one
+//! [`Message`], shared by all recipients, whose header fields and MIME parts are
+//! known by then. `delivery` makes a [`Letter`] of it, the form in which a
+//! mailbox keeps it, and `index` asks for a [`Summary`]. Files that lie in a
+//! mailbox already are read by [`scan`].
+//!
+//! The structure is read by a scanner of our own, in linear time and within
+//! [`Limits`]; only values that it has cut out, and messages that are
+//! [safe](Message::safe_for_parsers), reach the crate mail-parser. Broken or hostile
+//! mail is never an error here: it only yields less. What can fail is reading
+//! and writing files.
+
+mod content;
+mod decode;
+mod header;
+mod intake;
+mod letter;
+mod lines;
+#[allow(clippy::module_inception)]
+mod message;
+mod part_header;
+mod scanner;
+mod spool;
+mod structure;
+mod summary;
+mod suspicion;
+mod trace;
+
+pub use content::Parameter;
+pub use decode::{Mailbox, date, mailboxes, message_ids, parameter, parse_whole, text};
+pub use header::{Field, Header};
+pub use intake::{Scanned, scan};
+pub use letter::Letter;
+pub use lines::write_crlf;
+pub use message::{Message, MessageReader};
+pub use spool::{Spool, SpoolError, SpoolOptions};
+pub use structure::{Bound, Limits, Part, Structure};
+pub use summary::Summary;
+pub use trace::{Received, Trace};

@@ -1,0 +1,293 @@
+//! Where a message lies while it is received and delivered: memory, or a file without a name.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+use super::intake::Intake;
+use super::message::Message;
+use super::structure::Limits;
+
+/// Bytes written to the file at a time.
+const WRITE: usize = 64 * 1024;
+
+/// How messages are kept until they are delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpoolOptions {
+    /// Bytes of a message that stay in memory; a larger one goes to a file.
+    pub memory: usize,
+    /// The directory of these files, which have no name and vanish with the process.
+    pub directory: PathBuf,
+    /// Bytes of the header in which fields are listed.
+    pub header: usize,
+}
+
+impl Default for SpoolOptions {
+    fn default() -> SpoolOptions {
+        SpoolOptions {
+            memory: 256 * 1024,
+            directory: std::env::temp_dir(),
+            header: Limits::default().header,
+        }
+    }
+}
+
+/// Why a message cannot be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    /// The file cannot be created, written or read.
+    #[error("cannot keep a message of {size} bytes in {directory}")]
+    Io {
+        /// The directory of the options.
+        directory: PathBuf,
+        /// Bytes received so far.
+        size: u64,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A message that is being received.
+pub struct Spool {
+    options: SpoolOptions,
+    intake: Intake,
+    /// What is not in the file: all, or what was not written yet.
+    buffer: Vec<u8>,
+    file: Option<File>,
+    size: u64,
+    from_line: FromLine,
+}
+
+/// What becomes of a leading `From ` line.
+enum FromLine {
+    Kept,
+    /// It is to be dropped, and so many of its first bytes were seen.
+    Awaited(usize),
+    /// Its end is awaited.
+    Dropping,
+}
+
+const FROM: &[u8] = b"From ";
+
+impl Spool {
+    /// An empty message.
+    #[must_use]
+    pub fn new(options: &SpoolOptions) -> Spool {
+        let limits = Limits {
+            header: options.header,
+            ..Limits::default()
+        };
+        Spool {
+            options: options.clone(),
+            intake: Intake::with_digest(&limits),
+            buffer: Vec::new(),
+            file: None,
+            size: 0,
+            from_line: FromLine::Kept,
+        }
+    }
+
+    /// Tries whether a file can be made where large messages wait.
+    ///
+    /// # Errors
+    /// [`SpoolError::Io`] with the folder.
+    pub fn check(options: &SpoolOptions) -> Result<(), SpoolError> {
+        let directory = &options.directory;
+        let made = tempfile::tempfile_in(directory);
+        made.map(drop).map_err(|source| SpoolError::Io {
+            directory: directory.clone(),
+            size: 0,
+            source,
+        })
+    }
+
+    /// Drops a first line that starts with `From `, as MTAs put it before a message they pipe.
+    #[must_use]
+    pub fn without_from_line(mut self) -> Spool {
+        self.from_line = FromLine::Awaited(0);
+        self
+    }
+
+    /// Takes the next bytes, in pieces of any size.
+    ///
+    /// # Errors
+    /// [`SpoolError`] where the file cannot be created or written.
+    pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), SpoolError> {
+        while let FromLine::Awaited(seen) = self.from_line {
+            let Some((first, rest)) = bytes.split_first() else {
+                return Ok(());
+            };
+            if *first != FROM[seen] {
+                self.from_line = FromLine::Kept;
+                self.take(&FROM[..seen])?;
+            } else {
+                bytes = rest;
+                self.from_line = match seen + 1 {
+                    5 => FromLine::Dropping,
+                    seen => FromLine::Awaited(seen),
+                };
+            }
+        }
+        if let FromLine::Dropping = self.from_line {
+            let Some(end) = memchr::memchr(b'\n', bytes) else {
+                return Ok(());
+            };
+            self.from_line = FromLine::Kept;
+            bytes = &bytes[end + 1..];
+        }
+        self.take(bytes)
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<(), SpoolError> {
+        self.intake.feed(bytes);
+        self.size += bytes.len() as u64;
+        let full = match self.file {
+            None => self.options.memory,
+            Some(_) => WRITE,
+        };
+        if self.buffer.len() + bytes.len() <= full {
+            self.buffer.extend_from_slice(bytes);
+            return Ok(());
+        }
+        self.spill(bytes).map_err(|source| self.error(source))
+    }
+
+    fn spill(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(tempfile::tempfile_in(&self.options.directory)?),
+        };
+        file.write_all(&self.buffer)?;
+        self.buffer.clear();
+        self.buffer.shrink_to(WRITE);
+        if bytes.len() < WRITE {
+            self.buffer.extend_from_slice(bytes);
+            return Ok(());
+        }
+        file.write_all(bytes)
+    }
+
+    /// Bytes taken so far.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.size
+    }
+
+    /// Whether nothing was taken so far.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.size == 0
+    }
+
+    /// Ends the message.
+    ///
+    /// # Errors
+    /// [`SpoolError`] where the rest cannot be written.
+    pub fn finish(mut self) -> Result<Message, SpoolError> {
+        if let FromLine::Awaited(seen) = self.from_line {
+            self.from_line = FromLine::Kept;
+            self.take(&FROM[..seen])?;
+        }
+        if self.file.is_some() {
+            self.spill(&[]).map_err(|source| self.error(source))?;
+        }
+        let content = match self.file {
+            Some(file) => Bytes::File(file),
+            None => {
+                self.buffer.shrink_to_fit();
+                Bytes::Memory(self.buffer)
+            }
+        };
+        Ok(Message::new(content, self.intake.finish()))
+    }
+
+    fn error(&self, source: io::Error) -> SpoolError {
+        SpoolError::Io {
+            directory: self.options.directory.clone(),
+            size: self.size,
+            source,
+        }
+    }
+}
+
+/// The bytes of a message, which never change.
+#[derive(Debug)]
+pub(super) enum Bytes {
+    Memory(Vec<u8>),
+    File(File),
+}
+
+impl Bytes {
+    /// Reads from `offset`; zero is the end.
+    pub(super) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Bytes::Memory(bytes) => {
+                let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+                let length = buffer.len().min(bytes.len() - start);
+                buffer[..length].copy_from_slice(&bytes[start..start + length]);
+                Ok(length)
+            }
+            Bytes::File(file) => file.read_at(buffer, offset),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spooled(memory: usize, pieces: &[&str]) -> Message {
+        let options = SpoolOptions {
+            memory,
+            ..SpoolOptions::default()
+        };
+        let mut spool = Spool::new(&options).without_from_line();
+        for piece in pieces {
+            spool.write(piece.as_bytes()).unwrap();
+        }
+        spool.finish().unwrap()
+    }
+
+    #[test]
+    fn a_from_line_is_dropped() {
+        for (pieces, kept) in [
+            (&["From ann Mon\nA: b\n"][..], "A: b\n"),
+            (&["Fr", "om ", "ann Mon\r", "\nA: b\n"], "A: b\n"),
+            (&["Fr", "om: ann\n"], "From: ann\n"),
+            (&["Fro"], "Fro"),
+            (&["From ann"], ""),
+            (&["A: b\nFrom x\n"], "A: b\nFrom x\n"),
+        ] {
+            let message = spooled(1000, pieces);
+            assert_eq!(message.bytes().unwrap().as_ref(), kept.as_bytes());
+            assert_eq!(message.size(), kept.len() as u64);
+        }
+    }
+
+    #[test]
+    fn memory_and_file_hold_the_same() {
+        let text = "Subject: x\r\n\r\n".to_owned() + &"0123456789\r\n".repeat(30_000);
+        for (memory, size) in [(0, 1), (10, 100_000), (100_000, 7), (1 << 20, 7), (0, 1 << 20)] {
+            let pieces: Vec<&str> = (0..text.len())
+                .step_by(size)
+                .map(|at| &text[at..text.len().min(at + size)])
+                .collect();
+            let message = spooled(memory, &pieces);
+            assert_eq!(message.bytes().unwrap().as_ref(), text.as_bytes());
+            assert_eq!(message.digest(), Message::from_bytes(text.clone()).digest());
+        }
+    }
+
+    #[test]
+    fn a_missing_directory_is_named() {
+        let options = SpoolOptions {
+            memory: 0,
+            directory: "/nonexistent/spool".into(),
+            ..SpoolOptions::default()
+        };
+        let error = Spool::new(&options).write(b"x").unwrap_err();
+        assert!(error.to_string().contains("/nonexistent/spool"));
+        assert!(std::error::Error::source(&error).is_some());
+    }
+}
