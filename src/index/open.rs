@@ -1,0 +1,348 @@
+//! Opening: where an index may lie, which schema it has, how durable its commits are.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+
+/// The schema that this program writes.
+const SCHEMA_VERSION: i64 = 1;
+/// How long a writer waits for another process before it gives up.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// The open index of one account.
+#[derive(Debug)]
+pub struct Index {
+    pub(super) connection: Connection,
+    path: PathBuf,
+    fresh: bool,
+}
+
+/// A write: holds SQLite's write lock from its beginning, rolled back unless committed.
+#[derive(Debug)]
+pub struct Transaction<'index> {
+    pub(super) inner: rusqlite::Transaction<'index>,
+    path: &'index Path,
+}
+
+/// How far a commit reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Survives a crash of the process; a power cut may take it, and files bring it back.
+    Process,
+    /// Survives a power cut: for what a client was shown and no file holds.
+    Power,
+}
+
+/// What is wrong with an index.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// SQLite could not do it.
+    #[error("the index {} failed", path.display())]
+    Sqlite {
+        /// The database.
+        path: PathBuf,
+        /// SQLite's words.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// It is damaged, or no database at all.
+    #[error("the index {} is damaged; move it away: the next opening builds it again from the Maildir", path.display())]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// SQLite's words.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// It was written by a newer postroom.
+    #[error("the index {} has schema {found}, this postroom knows {SCHEMA_VERSION}: use the newer postroom", path.display())]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+    },
+    /// It would lie on a network file system, where SQLite's locks do not hold.
+    #[error(
+        "the index {} would lie on a network file system ({kind}): set [store] index_root to a folder on a local disk",
+        path.display()
+    )]
+    Network {
+        /// The database.
+        path: PathBuf,
+        /// Which file system.
+        kind: &'static str,
+    },
+    /// Its folder cannot be examined.
+    #[error("cannot examine the folder of the index {}", path.display())]
+    Folder {
+        /// The database.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl IndexError {
+    /// Whether it failed because the disk is full.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, IndexError::Sqlite { source, .. } if source.sqlite_error_code() == Some(ErrorCode::DiskFull))
+    }
+
+    pub(super) fn at(path: &Path) -> impl FnOnce(rusqlite::Error) -> IndexError {
+        let path = path.to_owned();
+        move |source| match source.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => IndexError::Damaged { path, source },
+            _ => IndexError::Sqlite { path, source },
+        }
+    }
+}
+
+impl Index {
+    /// Opens the index at `path`, making it where it is missing.
+    ///
+    /// # Errors
+    /// [`IndexError`]; nothing is changed then.
+    pub fn open(path: &Path) -> Result<Index, IndexError> {
+        refuse_network(path)?;
+        let mut connection = Connection::open(path).map_err(IndexError::at(path))?;
+        let fresh = prepare(&mut connection, path)?;
+        Ok(Index {
+            connection,
+            path: path.to_owned(),
+            fresh,
+        })
+    }
+
+    /// Whether opening made it.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// The database's file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Begins a write, waiting at most ten seconds for another process.
+    ///
+    /// # Errors
+    /// Where the lock cannot be had.
+    pub fn begin(&mut self, durability: Durability) -> Result<Transaction<'_>, IndexError> {
+        let level = match durability {
+            Durability::Process => "NORMAL",
+            Durability::Power => "FULL",
+        };
+        self.connection
+            .pragma_update(None, "synchronous", level)
+            .map_err(IndexError::at(&self.path))?;
+        let inner = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(IndexError::at(&self.path))?;
+        Ok(Transaction {
+            inner,
+            path: &self.path,
+        })
+    }
+
+    /// A fact about the index itself.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn fact(&self, name: &str) -> Result<Option<String>, IndexError> {
+        Ok(self.rows(FACT, [name], |row| row.get(0))?.pop())
+    }
+
+    /// SQLite's own check of the file; empty where it finds nothing.
+    ///
+    /// # Errors
+    /// Where the check itself cannot run.
+    pub fn integrity(&self) -> Result<Vec<String>, IndexError> {
+        self.rows("PRAGMA integrity_check(20)", [], |row| row.get::<_, String>(0))
+            .map(|lines| lines.into_iter().filter(|line| line != "ok").collect())
+    }
+
+    pub(super) fn rows<T>(
+        &self,
+        sql: &str,
+        parameters: impl rusqlite::Params,
+        read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, IndexError> {
+        rows(&self.connection, sql, parameters, read).map_err(IndexError::at(&self.path))
+    }
+}
+
+const FACT: &str = "SELECT value FROM fact WHERE name = ?";
+
+impl Transaction<'_> {
+    /// As [`Index::fact`].
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn fact(&self, name: &str) -> Result<Option<String>, IndexError> {
+        Ok(self.rows(FACT, [name], |row| row.get(0))?.pop())
+    }
+
+    /// Makes it so.
+    ///
+    /// # Errors
+    /// Where nothing of it was made so.
+    pub fn commit(self) -> Result<(), IndexError> {
+        self.inner.commit().map_err(IndexError::at(self.path))
+    }
+
+    /// Writes a fact about the index itself.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn put_fact(&self, name: &str, value: &str) -> Result<(), IndexError> {
+        self.execute("INSERT OR REPLACE INTO fact (name, value) VALUES (?, ?)", [name, value])
+            .map(drop)
+    }
+
+    pub(super) fn execute(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<usize, IndexError> {
+        let done = self
+            .inner
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute(parameters));
+        done.map_err(IndexError::at(self.path))
+    }
+
+    pub(super) fn rows<T>(
+        &self,
+        sql: &str,
+        parameters: impl rusqlite::Params,
+        read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, IndexError> {
+        rows(&self.inner, sql, parameters, read).map_err(IndexError::at(self.path))
+    }
+}
+
+fn rows<T>(
+    connection: &Connection,
+    sql: &str,
+    parameters: impl rusqlite::Params,
+    read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    connection.prepare_cached(sql)?.query_map(parameters, read)?.collect()
+}
+
+// Returns whether the schema was made now.
+fn prepare(connection: &mut Connection, path: &Path) -> Result<bool, IndexError> {
+    let failed = || IndexError::at(path);
+    connection.busy_timeout(BUSY).map_err(failed())?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection
+        .pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
+        .map_err(failed())?;
+    connection.pragma_update(None, "foreign_keys", true).map_err(failed())?;
+    let version = |connection: &Connection| connection.pragma_query_value(None, "user_version", |row| row.get(0));
+    let mut found: i64 = version(connection).map_err(failed())?;
+    let mut fresh = false;
+    if found == 0 {
+        let transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(failed())?;
+        // Another process may have made it while we waited.
+        found = version(&transaction).map_err(failed())?;
+        if found == 0 {
+            transaction
+                .execute_batch(include_str!("schema.sql"))
+                .map_err(failed())?;
+            transaction
+                .pragma_update(None, "user_version", SCHEMA_VERSION)
+                .map_err(failed())?;
+            (found, fresh) = (SCHEMA_VERSION, true);
+        }
+        transaction.commit().map_err(failed())?;
+    }
+    if found > SCHEMA_VERSION {
+        return Err(IndexError::Newer {
+            path: path.to_owned(),
+            found,
+        });
+    }
+    Ok(fresh)
+}
+
+// Locks and shared memory of WAL do not work between the clients of a network file
+// system; the numbers are those of statfs(2).
+fn refuse_network(path: &Path) -> Result<(), IndexError> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let status = rustix::fs::statfs(folder).map_err(|error| IndexError::Folder {
+        path: path.to_owned(),
+        source: error.into(),
+    })?;
+    match network_file_system(status.f_type as u64) {
+        Some(kind) => Err(IndexError::Network {
+            path: path.to_owned(),
+            kind,
+        }),
+        None => Ok(()),
+    }
+}
+
+fn network_file_system(magic: u64) -> Option<&'static str> {
+    match magic & 0xffff_ffff {
+        0x6969 => Some("NFS"),
+        0x517b | 0xff53_4d42 | 0xfe53_4d42 => Some("SMB"),
+        0x0102_1997 => Some("9P"),
+        0x00c3_6400 => Some("Ceph"),
+        0x5346_414f | 0x6b41_4653 => Some("AFS"),
+        0x7375_7245 => Some("Coda"),
+        0x0bd0_0bd0 => Some("Lustre"),
+        0x0116_1970 => Some("GFS2"),
+        0x7461_636f => Some("OCFS2"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn opens_twice_and_knows_when_it_was_made() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("index.sqlite");
+        assert!(Index::open(&path).unwrap().is_fresh());
+        let mut index = Index::open(&path).unwrap();
+        assert!(!index.is_fresh());
+        assert_eq!(index.fact("boot").unwrap(), None);
+        let transaction = index.begin(Durability::Power).unwrap();
+        transaction.put_fact("boot", "x").unwrap();
+        transaction.commit().unwrap();
+        assert_eq!(index.fact("boot").unwrap().as_deref(), Some("x"));
+        assert!(index.integrity().unwrap().is_empty());
+    }
+
+    #[test]
+    fn refuses_a_newer_schema_and_what_is_no_database() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("index.sqlite");
+        let index = Index::open(&path).unwrap();
+        index.connection.pragma_update(None, "user_version", 99).unwrap();
+        drop(index);
+        assert!(matches!(Index::open(&path), Err(IndexError::Newer { found: 99, .. })));
+        let other = home.path().join("other.sqlite");
+        std::fs::write(&other, "this is no database, but long enough to look at".repeat(30)).unwrap();
+        assert!(matches!(Index::open(&other), Err(IndexError::Damaged { .. })));
+    }
+
+    #[test]
+    fn network_file_systems_are_known() {
+        assert_eq!(network_file_system(0x6969), Some("NFS"));
+        assert_eq!(network_file_system(0xffff_ffff_ff53_4d42), Some("SMB"));
+        assert_eq!(network_file_system(0xef53), None);
+    }
+}

@@ -1,0 +1,81 @@
+-- Schema 1 of index.sqlite: one database for each account.
+-- docs/ARCHITECTURE.md says which of it can be rebuilt from the Maildir.
+
+-- Facts about the index itself: 'boot' is the kernel's boot id under which it was last opened.
+CREATE TABLE fact (
+    name  TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE mailbox (
+    id              INTEGER PRIMARY KEY,
+    name            TEXT NOT NULL UNIQUE,        -- levels joined by '.'
+    mailboxid       TEXT NOT NULL UNIQUE,        -- RFC 8474
+    uidvalidity     INTEGER NOT NULL UNIQUE,
+    uidnext         INTEGER NOT NULL,
+    highestmodseq   INTEGER NOT NULL,
+    uids_reserved   INTEGER NOT NULL,            -- as in the file postroom-mailbox
+    modseqs_reserved INTEGER NOT NULL,
+    messages        INTEGER NOT NULL DEFAULT 0,
+    unseen          INTEGER NOT NULL DEFAULT 0,
+    size            INTEGER NOT NULL DEFAULT 0,  -- bytes, all lines ending in CRLF
+    new_stamp       INTEGER NOT NULL DEFAULT 0,  -- directory times (ns) at the last reconcile;
+    cur_stamp       INTEGER NOT NULL DEFAULT 0   -- 0: not to be trusted
+) STRICT;
+
+-- Hot: what a listing of flags and a reconcile read.
+CREATE TABLE message (
+    mailbox      INTEGER NOT NULL REFERENCES mailbox (id) ON DELETE CASCADE,
+    uid          INTEGER NOT NULL,
+    modseq       INTEGER NOT NULL,
+    flags        INTEGER NOT NULL,               -- bits: 1 answered 2 flagged 4 deleted 8 seen 16 draft
+    keywords     TEXT NOT NULL,                  -- separated by spaces
+    internaldate INTEGER NOT NULL,               -- seconds since 1970
+    size         INTEGER NOT NULL,               -- bytes, all lines ending in CRLF (RFC822.SIZE)
+    place        INTEGER NOT NULL,               -- 0 new/, 1 cur/
+    base         TEXT NOT NULL,                  -- file name before the flags
+    letters      TEXT NOT NULL,                  -- the letters behind ':2,'
+    content      INTEGER NOT NULL,
+    PRIMARY KEY (mailbox, uid)
+) STRICT, WITHOUT ROWID;
+
+-- Cold: what is read for the messages on the screen.
+CREATE TABLE content (
+    id          INTEGER PRIMARY KEY,
+    message_id  TEXT,
+    in_reply_to TEXT,
+    refs        TEXT NOT NULL,                   -- message ids, separated by spaces
+    subject     TEXT NOT NULL,
+    sender      TEXT NOT NULL,                   -- From
+    recipients  TEXT NOT NULL,                   -- To
+    copies      TEXT NOT NULL,                   -- Cc
+    sent        INTEGER,                         -- Date, seconds since 1970
+    attachments INTEGER NOT NULL,
+    delivery    TEXT                             -- the delivery id
+) STRICT;
+
+-- UIDs that are gone (RFC 7162).
+CREATE TABLE expunged (
+    mailbox INTEGER NOT NULL REFERENCES mailbox (id) ON DELETE CASCADE,
+    uid     INTEGER NOT NULL,
+    modseq  INTEGER NOT NULL,
+    PRIMARY KEY (mailbox, uid)
+) STRICT, WITHOUT ROWID;
+
+-- What was already done for a message that may be sent again: one row a step.
+CREATE TABLE step (
+    redelivery INTEGER NOT NULL,                 -- the key in the file name
+    step       TEXT NOT NULL,                    -- 'done', 'in <uidvalidity>', 'redirect <address>'
+    delivery   TEXT NOT NULL,                    -- the delivery id of the first time
+    tried      INTEGER NOT NULL,                 -- seconds since 1970 of the last try
+    PRIMARY KEY (redelivery, step)
+) STRICT, WITHOUT ROWID;
+
+-- What is remembered until a time: vacation replies, ids of `duplicate`, notices,
+-- senders of deliveries to accounts with a quota.
+CREATE TABLE memory (
+    kind  TEXT NOT NULL,
+    id    TEXT NOT NULL,
+    until INTEGER NOT NULL,                      -- seconds since 1970
+    PRIMARY KEY (kind, id)
+) STRICT, WITHOUT ROWID;
