@@ -6,3 +6,4 @@ pub mod index;
 pub mod mail;
 pub mod maildir;
 pub mod message;
+pub mod store;

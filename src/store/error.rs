@@ -1,0 +1,76 @@
+//! What a store can fail with.
+
+use crate::index::IndexError;
+use crate::mail::{MailboxName, Uid};
+use crate::maildir::DiskError;
+
+/// What went wrong in a store.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// An operation on the Maildir.
+    #[error(transparent)]
+    Disk(std::sync::Arc<DiskError>),
+    /// An operation on the index.
+    #[error(transparent)]
+    Index(std::sync::Arc<IndexError>),
+    /// A mailbox that does not exist.
+    #[error("{user} has no mailbox {name}")]
+    NoMailbox {
+        /// The account.
+        user: String,
+        /// The mailbox.
+        name: MailboxName,
+    },
+    /// A message that does not exist.
+    #[error("{mailbox} of {user} has no message with UID {uid}")]
+    NoMessage {
+        /// The account.
+        user: String,
+        /// The mailbox.
+        mailbox: MailboxName,
+        /// The UID.
+        uid: Uid,
+    },
+    /// All four thousand million UIDs of a mailbox were given.
+    #[error("{name} of {user} has no UIDs left: move its messages to a new mailbox")]
+    NoUidLeft {
+        /// The account.
+        user: String,
+        /// The mailbox.
+        name: MailboxName,
+    },
+    /// The same delivery is being made by another session at this moment, or was when
+    /// that session died.
+    #[error("the same delivery to {user} is under way in another session")]
+    UnderWay {
+        /// The account.
+        user: String,
+    },
+}
+
+impl StoreError {
+    /// Whether it failed because the disk, or the user's share of it, is full.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            StoreError::Disk(error) => {
+                let full = [rustix::io::Errno::NOSPC, rustix::io::Errno::DQUOT].map(rustix::io::Errno::raw_os_error);
+                error.source.raw_os_error().is_some_and(|code| full.contains(&code))
+            }
+            StoreError::Index(error) => error.is_disk_full(),
+            _ => false,
+        }
+    }
+}
+
+impl From<DiskError> for StoreError {
+    fn from(error: DiskError) -> StoreError {
+        StoreError::Disk(error.into())
+    }
+}
+
+impl From<IndexError> for StoreError {
+    fn from(error: IndexError) -> StoreError {
+        StoreError::Index(error.into())
+    }
+}

@@ -1,0 +1,235 @@
+//! One account: opening it, and what readers ask.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::index::{Counts, Durability, FileRow, Index, MailboxRow, Remembered, Step};
+use crate::mail::{DeliveryId, MailboxName, Uid};
+use crate::maildir::{DiskError, Folders, Place, Seen};
+use crate::message::Letter;
+
+use super::publish::{LocalStaged, Ticket};
+use super::{Options, lock};
+use crate::store::{Account, MailboxStatus, MessageEntry, Staged, StoreError};
+
+/// An open account.
+#[derive(Debug)]
+pub(super) struct LocalAccount {
+    pub(super) user: String,
+    pub(super) options: Arc<Options>,
+    pub(super) folders: Folders,
+    pub(super) index: Mutex<Index>,
+    /// Deliveries that wait to be published; whoever holds the index publishes them all.
+    pub(super) waiting: Mutex<Vec<Arc<Ticket>>>,
+    /// Set when a commit failed after its files were published: the index lacks them.
+    pub(super) behind: AtomicBool,
+    home: PathBuf,
+    /// Device and inode of the index: another file under its name ends this opening.
+    identity: (u64, u64),
+}
+
+impl LocalAccount {
+    pub(super) fn open(options: &Arc<Options>, user: &str, home: &Path) -> Result<LocalAccount, StoreError> {
+        let folders = Folders::new(home.join(&options.maildir));
+        let index_folder = match &options.index_root {
+            Some(root) => root.join(user),
+            None => home.to_owned(),
+        };
+        options.disk.make_folder(&index_folder)?;
+        folders.create(&options.disk, &MailboxName::inbox())?;
+        let index = Index::open(&index_folder.join("index.sqlite"))?;
+        let metadata = fs::metadata(index.path()).map_err(DiskError::at("examine", index.path()))?;
+        let account = LocalAccount {
+            user: user.to_owned(),
+            options: options.clone(),
+            folders,
+            identity: (metadata.dev(), metadata.ino()),
+            index: Mutex::new(index),
+            waiting: Mutex::default(),
+            behind: AtomicBool::new(false),
+            home: home.to_owned(),
+        };
+        account.recover()?;
+        Ok(account)
+    }
+
+    /// Whether the index under this account's name is still the one that is open.
+    pub(super) fn is_current(&self) -> bool {
+        let index = lock(&self.index);
+        fs::metadata(index.path()).is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.identity)
+    }
+
+    /// Makes good what an index can have missed: one that is new knows nothing, and
+    /// one that was last open before the machine started may have lost its last commits.
+    fn recover(&self) -> Result<(), StoreError> {
+        let mut index = lock(&self.index);
+        let boot = boot_id();
+        if !index.is_fresh() && index.fact("boot")?.as_deref() == Some(&boot) {
+            return Ok(());
+        }
+        self.reconcile_all(&mut index, true)?;
+        let transaction = index.begin(Durability::Process)?;
+        transaction.forget(now())?;
+        transaction.put_fact("boot", &boot)?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    fn row(&self, index: &Index, name: &MailboxName) -> Result<MailboxRow, StoreError> {
+        let rows = index.mailboxes()?;
+        let missing = || StoreError::NoMailbox {
+            user: self.user.clone(),
+            name: name.clone(),
+        };
+        rows.into_iter().find(|row| row.name == *name).ok_or_else(missing)
+    }
+
+    fn path_below_home(&self, mailbox: &MailboxName, file: &FileRow) -> PathBuf {
+        let path = self.folders.folder(mailbox).path().join(seen(file).relative_path());
+        path.strip_prefix(&self.home).map(Path::to_owned).unwrap_or(path)
+    }
+}
+
+impl Account for LocalAccount {
+    fn stage(&self, letter: &Letter, key: u64) -> Result<Box<dyn Staged + '_>, StoreError> {
+        Ok(Box::new(LocalStaged::write(self, letter, key)?))
+    }
+
+    fn has_mailbox(&self, name: &MailboxName) -> Result<bool, StoreError> {
+        Ok(self.folders.folder(name).exists())
+    }
+
+    fn create_mailbox(&self, name: &MailboxName) -> Result<(), StoreError> {
+        self.folders.create(&self.options.disk, name)?;
+        Ok(())
+    }
+
+    fn reconcile(&self) -> Result<(), StoreError> {
+        self.reconcile_all(&mut lock(&self.index), false)
+    }
+
+    fn usage(&self) -> Result<Counts, StoreError> {
+        Ok(lock(&self.index).usage()?)
+    }
+
+    fn mailboxes(&self) -> Result<Vec<MailboxStatus>, StoreError> {
+        let rows = lock(&self.index).mailboxes()?;
+        Ok(rows.into_iter().map(MailboxStatus::from).collect())
+    }
+
+    fn messages(&self, mailbox: &MailboxName) -> Result<Vec<MessageEntry>, StoreError> {
+        let index = lock(&self.index);
+        let row = self.row(&index, mailbox)?;
+        let rows = index.messages(row.id)?;
+        Ok(rows
+            .into_iter()
+            .map(|row| MessageEntry {
+                path: self.path_below_home(mailbox, &row.file),
+                row,
+            })
+            .collect())
+    }
+
+    fn open(&self, mailbox: &MailboxName, uid: Uid) -> Result<Box<dyn Read + Send>, StoreError> {
+        let index = lock(&self.index);
+        let row = self.row(&index, mailbox)?;
+        let missing = || StoreError::NoMessage {
+            user: self.user.clone(),
+            mailbox: mailbox.clone(),
+            uid,
+        };
+        let message = index.message(row.id, uid)?.ok_or_else(missing)?;
+        drop(index);
+        let path = self.folders.folder(mailbox).find(&seen(&message.file))?;
+        let file = fs::File::open(&path).map_err(DiskError::at("open", path))?;
+        Ok(Box::new(file))
+    }
+
+    fn step(&self, key: u64, step: &Step) -> Result<Option<DeliveryId>, StoreError> {
+        Ok(lock(&self.index).step(key, step)?)
+    }
+
+    fn put_step(&self, key: u64, step: &Step, id: &DeliveryId) -> Result<(), StoreError> {
+        let mut index = lock(&self.index);
+        let transaction = index.begin(Durability::Power)?;
+        transaction.put_step(key, step, id, now())?;
+        Ok(transaction.commit()?)
+    }
+
+    fn remembers(&self, what: &Remembered) -> Result<bool, StoreError> {
+        Ok(lock(&self.index).remembers(what, now())?)
+    }
+
+    fn remember(&self, what: &Remembered, seconds: u64) -> Result<bool, StoreError> {
+        let mut index = lock(&self.index);
+        let now = now();
+        let transaction = index.begin(Durability::Power)?;
+        let new = !transaction.remembers(what, now)?;
+        if new {
+            transaction.remember(what, until(now, seconds))?;
+            transaction.commit()?;
+        }
+        Ok(new)
+    }
+
+    fn check(&self) -> Result<Vec<String>, StoreError> {
+        self.findings()
+    }
+
+    fn rebuild(&self) -> Result<(), StoreError> {
+        self.rebuild_index()
+    }
+}
+
+impl From<MailboxRow> for MailboxStatus {
+    fn from(row: MailboxRow) -> MailboxStatus {
+        MailboxStatus {
+            name: row.name,
+            mailbox_id: row.mailbox_id,
+            validity: row.validity,
+            uid_next: row.uid_next,
+            highest_modseq: row.highest_modseq,
+            counts: row.counts,
+        }
+    }
+}
+
+/// Seconds since 1970.
+pub(super) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// When something remembered now for some seconds ends.
+pub(super) fn until(now: i64, seconds: u64) -> i64 {
+    now.saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX))
+}
+
+pub(super) fn seen(file: &FileRow) -> Seen {
+    let place = if file.in_cur { Place::Cur } else { Place::New };
+    Seen {
+        base: file.base.clone(),
+        letters: file.letters.clone(),
+        place,
+    }
+}
+
+pub(super) fn file_row(seen: &Seen) -> FileRow {
+    FileRow {
+        base: seen.base.clone(),
+        letters: seen.letters.clone(),
+        in_cur: seen.place == Place::Cur,
+    }
+}
+
+// What names the time since the machine last started; the same for as long as the
+// page cache lives.
+fn boot_id() -> String {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim().to_owned()
+}

@@ -1,0 +1,108 @@
+//! A Maildir with a SQLite index beside it, for each account.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `mod.rs` | the store: which accounts are open |
+//! | `account.rs` | opening one account; what readers ask |
+//! | `identity.rs` | UIDVALIDITY, UIDs and MODSEQs: what is given once |
+//! | `publish.rs` | stage and publish: the durable path of a delivery |
+//! | `reconcile.rs` | what other programs did to the Maildir |
+//! | `check.rs` | whether index and Maildir agree |
+
+mod account;
+mod check;
+mod identity;
+mod publish;
+mod reconcile;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::maildir::Disk;
+
+use super::{Account, Store, StoreError};
+use account::LocalAccount;
+
+/// How the local store keeps mail.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Modes and flushes.
+    pub disk: Disk,
+    /// The Maildir below the home; `.` where the home is the Maildir.
+    pub maildir: PathBuf,
+    /// Where the indexes lie, one folder a user; none: in the homes.
+    pub index_root: Option<PathBuf>,
+    /// This host's name, for file names.
+    pub host: String,
+    /// How many accounts stay open.
+    pub open_accounts: usize,
+}
+
+/// The store on local disks.
+#[derive(Debug)]
+pub struct LocalStore {
+    options: Arc<Options>,
+    open: Mutex<OpenAccounts>,
+}
+
+/// The accounts that are open, with the time of their last use.
+#[derive(Debug, Default)]
+struct OpenAccounts {
+    clock: u64,
+    slots: HashMap<PathBuf, (u64, Arc<Slot>)>,
+}
+
+/// One account, opened by whoever needs it first while others wait here and not for the whole store.
+type Slot = Mutex<Option<Arc<LocalAccount>>>;
+
+impl LocalStore {
+    /// A store with no account open yet.
+    #[must_use]
+    pub fn new(options: Options) -> LocalStore {
+        LocalStore {
+            options: Arc::new(options),
+            open: Mutex::default(),
+        }
+    }
+
+    fn slot(&self, home: &Path) -> Arc<Slot> {
+        let mut open = lock(&self.open);
+        open.clock += 1;
+        let clock = open.clock;
+        if let Some((used, slot)) = open.slots.get_mut(home) {
+            *used = clock;
+            return slot.clone();
+        }
+        if open.slots.len() >= self.options.open_accounts.max(1) {
+            let oldest = open
+                .slots
+                .iter()
+                .min_by_key(|(_, (used, _))| *used)
+                .map(|(home, _)| home.clone());
+            oldest.and_then(|home| open.slots.remove(&home));
+        }
+        let slot = Arc::<Slot>::default();
+        open.slots.insert(home.to_owned(), (clock, slot.clone()));
+        slot
+    }
+}
+
+impl Store for LocalStore {
+    fn account(&self, user: &str, home: &Path) -> Result<Arc<dyn Account>, StoreError> {
+        let slot = self.slot(home);
+        let mut account = lock(&slot);
+        if let Some(account) = account.as_ref().filter(|account| account.is_current()) {
+            return Ok(account.clone());
+        }
+        let opened = Arc::new(LocalAccount::open(&self.options, user, home)?);
+        *account = Some(opened.clone());
+        Ok(opened)
+    }
+}
+
+// What these locks guard is whole between any two statements, so a thread that died
+// in between leaves nothing half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,381 @@
+//! Stage and publish: how a message becomes durable, numbered and visible.
+//!
+//! Stage writes `tmp/<name>` and flushes it. Publish hands a ticket to whoever
+//! holds the account's index at the moment: one transaction, and one flush for each
+//! folder, serve all deliveries that wait. Within it, for each copy: allocate the
+//! UID, move the file into `new/` or `cur/` without replacing; then flush the
+//! folders, insert the rows, commit. Once the folder is flushed the delivery
+//! stands, even where the commit fails: the next reconcile adds the row.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use crate::index::{Durability, FileRow, Index, MailboxRow, NewMessage, Step, Transaction};
+use crate::mail::{DeliveryId, Flags, MailboxName, ModSeq, Placement, SystemFlag, Uid};
+use crate::maildir::{DiskError, KeywordLetters, Minted, Place};
+use crate::message::{Letter, Summary};
+
+use super::account::{LocalAccount, file_row, now, until};
+use super::lock;
+use crate::maildir::Seen;
+use crate::store::{Publication, Published, Staged, StoreError, Target};
+
+/// A message in `tmp/`, removed when dropped.
+#[derive(Debug)]
+pub(super) struct LocalStaged<'account> {
+    account: &'account LocalAccount,
+    file: StagedFile,
+}
+
+/// The file, and what the index will keep of it.
+#[derive(Debug)]
+struct StagedFile {
+    path: PathBuf,
+    minted: Minted,
+    key: u64,
+    size: u64,
+    summary: Summary,
+    written: i64,
+}
+
+impl Drop for StagedFile {
+    fn drop(&mut self) {
+        // Published, it is gone from `tmp/` already.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// A delivery that waits to be published, and its result.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    file: StagedFile,
+    publication: Publication,
+    result: Mutex<Option<Result<Published, StoreError>>>,
+}
+
+impl<'account> LocalStaged<'account> {
+    pub(super) fn write(
+        account: &'account LocalAccount,
+        letter: &Letter,
+        key: u64,
+    ) -> Result<LocalStaged<'account>, StoreError> {
+        let disk = &account.options.disk;
+        let minted = Minted::new(&account.options.host, key, letter.stored_size(), letter.crlf_size());
+        let path = account
+            .folders
+            .folder(&MailboxName::inbox())
+            .tmp()
+            .join(minted.as_str());
+        let created = disk.create(&path)?;
+        let message = letter.message();
+        // From here on a failure removes the file.
+        let file = StagedFile {
+            path,
+            minted,
+            key,
+            size: letter.crlf_size(),
+            summary: Summary::of(message.header(), message.structure()),
+            written: now(),
+        };
+        let mut writer = BufWriter::with_capacity(64 * 1024, &created);
+        letter
+            .write_to(&mut writer)
+            .and_then(|()| writer.flush())
+            .map_err(DiskError::at("write", &file.path))?;
+        drop(writer);
+        disk.flush(&created, &file.path)?;
+        Ok(LocalStaged { account, file })
+    }
+}
+
+impl Staged for LocalStaged<'_> {
+    fn publish(self: Box<Self>, publication: Publication) -> Result<Published, StoreError> {
+        let LocalStaged { account, file } = *self;
+        let ticket = Arc::new(Ticket {
+            file,
+            publication,
+            result: Mutex::new(None),
+        });
+        lock(&account.waiting).push(ticket.clone());
+        let mut index = lock(&account.index);
+        if let Some(result) = lock(&ticket.result).take() {
+            return result;
+        }
+        let batch = std::mem::take(&mut *lock(&account.waiting));
+        let outcome = account.publish(&mut index, &batch);
+        drop(index);
+        if let Err(error) = outcome {
+            for ticket in &batch {
+                lock(&ticket.result).get_or_insert_with(|| Err(error.clone()));
+            }
+        }
+        // Whoever took the batch answers all of it; without an answer he died on the way.
+        let unanswered = || StoreError::UnderWay {
+            user: account.user.clone(),
+        };
+        lock(&ticket.result).take().unwrap_or_else(|| Err(unanswered()))
+    }
+}
+
+/// A copy whose file lies in its mailbox, before its row is written.
+struct Placed<'batch> {
+    ticket: &'batch Ticket,
+    mailbox: MailboxName,
+    uid: Uid,
+    modseq: ModSeq,
+    flags: &'batch Flags,
+    file: FileRow,
+}
+
+impl LocalAccount {
+    /// Publishes a batch. An error is one that met all of it before anything was durable;
+    /// what meets one delivery stands in its ticket.
+    fn publish(&self, index: &mut Index, batch: &[Arc<Ticket>]) -> Result<(), StoreError> {
+        if self.behind.swap(false, Ordering::Relaxed) {
+            self.reconcile_all(index, false)
+                .inspect_err(|_| self.behind.store(true, Ordering::Relaxed))?;
+        }
+        let transaction = index.begin(Durability::Process)?;
+        let mut boxes = BTreeMap::new();
+        let mut placed = Vec::new();
+        for ticket in batch {
+            match self.place_all(&transaction, &mut boxes, ticket, &mut placed) {
+                Ok(Some(before)) => *lock(&ticket.result) = Some(Ok(Published::Before(before))),
+                Ok(None) => {}
+                Err(error) => *lock(&ticket.result) = Some(Err(error)),
+            }
+        }
+        self.flush_folders(&mut placed);
+        for ticket in batch {
+            let copies = placed.iter().filter(|copy| std::ptr::eq(copy.ticket, ticket.as_ref()));
+            let placements = copies
+                .map(|copy| Placement {
+                    mailbox: copy.mailbox.clone(),
+                    uid: copy.uid,
+                })
+                .collect();
+            lock(&ticket.result).get_or_insert(Ok(Published::Placed(placements)));
+        }
+        // All that is placed is durable: from here on no failure takes a 250 back.
+        if let Err(error) = self.record(transaction, boxes, &placed, batch) {
+            self.behind.store(true, Ordering::Relaxed);
+            tracing::warn!(user = %self.user, %error, "delivered, but the index could not be written; it is mended at the next delivery");
+        }
+        Ok(())
+    }
+
+    /// Moves the copies of one delivery into their mailboxes. Answers the earlier
+    /// delivery where there is nothing left to do.
+    fn place_all<'batch>(
+        &self,
+        transaction: &Transaction<'_>,
+        boxes: &mut BTreeMap<MailboxName, MailboxRow>,
+        ticket: &'batch Ticket,
+        placed: &mut Vec<Placed<'batch>>,
+    ) -> Result<Option<DeliveryId>, StoreError> {
+        let key = ticket.file.key;
+        // Sent twice at once: whether the first stands is not known yet.
+        if placed.iter().any(|copy| copy.ticket.file.key == key) {
+            return Err(StoreError::UnderWay {
+                user: self.user.clone(),
+            });
+        }
+        if let Some(before) = transaction.step(key, &Step::Done)? {
+            transaction.touch_steps(key, now())?;
+            return Ok(Some(before));
+        }
+        let mut before = None;
+        let mut left = Vec::new();
+        for target in &ticket.publication.targets {
+            let row = self.mailbox_row(transaction, boxes, &target.mailbox)?;
+            match transaction.step(key, &Step::Placed(row.validity))? {
+                Some(id) => before = Some(id),
+                None => left.push(target),
+            }
+        }
+        let Some((last, others)) = left.split_last() else {
+            return Ok(before);
+        };
+        for target in others {
+            self.place(boxes, ticket, target, false, placed)?;
+        }
+        self.place(boxes, ticket, last, true, placed)?;
+        Ok(None)
+    }
+
+    fn mailbox_row<'boxes>(
+        &self,
+        transaction: &Transaction<'_>,
+        boxes: &'boxes mut BTreeMap<MailboxName, MailboxRow>,
+        name: &MailboxName,
+    ) -> Result<&'boxes mut MailboxRow, StoreError> {
+        if !boxes.contains_key(name) {
+            if !self.folders.folder(name).exists() {
+                return Err(StoreError::NoMailbox {
+                    user: self.user.clone(),
+                    name: name.clone(),
+                });
+            }
+            let mut identified = self.identify(transaction, name)?;
+            if identified.past_mark {
+                self.reconcile_mailbox(transaction, &mut identified, true)?;
+            }
+            boxes.insert(name.clone(), identified.row);
+        }
+        Ok(boxes.get_mut(name).expect("it was inserted above where it was missing"))
+    }
+
+    fn place<'batch>(
+        &self,
+        boxes: &mut BTreeMap<MailboxName, MailboxRow>,
+        ticket: &'batch Ticket,
+        target: &'batch Target,
+        last: bool,
+        placed: &mut Vec<Placed<'batch>>,
+    ) -> Result<(), StoreError> {
+        let row = boxes
+            .get_mut(&target.mailbox)
+            .expect("place_all looked up each target's row");
+        let folder = self.folders.folder(&target.mailbox);
+        let uid = self.next_uid(row)?;
+        let modseq = self.next_modseq(row)?;
+        let seen = Seen {
+            base: ticket.file.minted.with_uid(uid, row.validity),
+            letters: self.letters(folder.path(), &target.flags)?,
+            place: if target.flags.is_empty() {
+                Place::New
+            } else {
+                Place::Cur
+            },
+        };
+        let to = folder.path().join(seen.relative_path());
+        self.move_or_link(&ticket.file.path, &folder.tmp(), &to, last)?;
+        placed.push(Placed {
+            ticket,
+            mailbox: target.mailbox.clone(),
+            uid,
+            modseq,
+            flags: &target.flags,
+            file: file_row(&seen),
+        });
+        Ok(())
+    }
+
+    // The last copy is the staged file itself, the others are links to it. Where the
+    // file system has no links, or the folder lies on another, the bytes are copied.
+    fn move_or_link(&self, staged: &Path, tmp: &Path, to: &Path, last: bool) -> Result<(), DiskError> {
+        let disk = &self.options.disk;
+        let moved = match last {
+            true => disk.rename_new(staged, to),
+            false => fs::hard_link(staged, to).map_err(DiskError::at("link a message to", to)),
+        };
+        let Err(error) = moved else { return Ok(()) };
+        use rustix::io::Errno;
+        let code = error.source.raw_os_error().map(Errno::from_raw_os_error);
+        let elsewhere = [Errno::XDEV, Errno::PERM, Errno::OPNOTSUPP, Errno::MLINK, Errno::NOSYS];
+        if !code.is_some_and(|code| elsewhere.contains(&code)) {
+            return Err(error);
+        }
+        let name = staged.file_name().unwrap_or_default();
+        let mut copy = tmp.join(name).into_os_string();
+        copy.push(".copy");
+        let copy = PathBuf::from(copy);
+        let copied = disk.create(&copy).and_then(|mut target| {
+            let mut source = fs::File::open(staged).map_err(DiskError::at("open", staged))?;
+            std::io::copy(&mut source, &mut target).map_err(DiskError::at("write", &copy))?;
+            disk.flush(&target, &copy)?;
+            disk.rename_new(&copy, to)
+        });
+        if copied.is_err() {
+            let _ = fs::remove_file(&copy);
+        }
+        copied
+    }
+
+    // The letters of a file name: flags in the order of ASCII, then keywords, as others write them.
+    fn letters(&self, folder: &Path, flags: &Flags) -> Result<String, StoreError> {
+        let mut letters: Vec<char> = SystemFlag::ALL
+            .into_iter()
+            .filter(|flag| flags.has(*flag))
+            .map(SystemFlag::letter)
+            .collect();
+        if flags.keywords().next().is_some() {
+            let keywords: Vec<&str> = flags.keywords().collect();
+            let known = KeywordLetters::assign(&self.options.disk, folder, keywords.iter().copied())?;
+            letters.extend(keywords.iter().filter_map(|keyword| known.letter(keyword)));
+        }
+        letters.sort_unstable();
+        Ok(letters.into_iter().collect())
+    }
+
+    // One flush for each folder. A delivery whose folder could not be flushed failed, and
+    // its files are taken back as far as they can be.
+    fn flush_folders(&self, placed: &mut Vec<Placed<'_>>) {
+        let part = |copy: &Placed<'_>| {
+            let folder = self.folders.folder(&copy.mailbox);
+            if copy.file.in_cur { folder.cur() } else { folder.new_() }
+        };
+        let parts: BTreeSet<PathBuf> = placed.iter().map(part).collect();
+        for path in parts {
+            let Err(error) = self.options.disk.flush_folder(&path) else {
+                continue;
+            };
+            let error = StoreError::from(error);
+            placed.retain(|copy| {
+                if part(copy) != path {
+                    return true;
+                }
+                let seen = super::account::seen(&copy.file);
+                let _ = fs::remove_file(self.folders.folder(&copy.mailbox).path().join(seen.relative_path()));
+                lock(&copy.ticket.result).get_or_insert_with(|| Err(error.clone()));
+                false
+            });
+        }
+    }
+
+    fn record(
+        &self,
+        transaction: Transaction<'_>,
+        mut boxes: BTreeMap<MailboxName, MailboxRow>,
+        placed: &[Placed<'_>],
+        batch: &[Arc<Ticket>],
+    ) -> Result<(), StoreError> {
+        let now = now();
+        for copy in placed {
+            let row = boxes
+                .get_mut(&copy.mailbox)
+                .expect("a copy was placed, so its row is here");
+            let Ticket { file, publication, .. } = copy.ticket;
+            let new = NewMessage {
+                uid: copy.uid,
+                modseq: copy.modseq,
+                flags: copy.flags,
+                internal_date: file.written,
+                size: file.size,
+                file: &copy.file,
+                summary: &file.summary,
+                delivery: Some(publication.id.as_str()),
+            };
+            transaction.insert_message(row, &new)?;
+            transaction.put_step(file.key, &Step::Placed(row.validity), &publication.id, now)?;
+        }
+        for row in boxes.values() {
+            transaction.update_mailbox(row)?;
+        }
+        for ticket in batch
+            .iter()
+            .filter(|ticket| matches!(*lock(&ticket.result), Some(Ok(Published::Placed(_)))))
+        {
+            let Publication { id, remember, .. } = &ticket.publication;
+            transaction.put_step(ticket.file.key, &Step::Done, id, now)?;
+            for (what, seconds) in remember {
+                transaction.remember(what, until(now, *seconds))?;
+            }
+        }
+        Ok(transaction.commit()?)
+    }
+}

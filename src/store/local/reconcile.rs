@@ -1,0 +1,335 @@
+//! What other programs did to the Maildir, taken into the index.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use crate::index::{Durability, Index, KnownRow, MailboxRow, NewMessage, Step, Transaction};
+use crate::mail::{DeliveryId, Flags, MailboxName, Uid};
+use crate::maildir::{DiskError, FileName, Folder, KeywordLetters, Listing, Place, Seen, Stamp, UidList};
+use crate::message::{self, Limits, Summary};
+
+use super::account::{LocalAccount, file_row, seen};
+use super::identity::Identified;
+use super::lock;
+use crate::store::StoreError;
+
+impl LocalAccount {
+    /// Takes in what changed in any folder. `recovering`: whatever the times of the
+    /// folders say, and above all numbers that may have been given.
+    pub(super) fn reconcile_all(&self, index: &mut Index, recovering: bool) -> Result<(), StoreError> {
+        let mut names = self.folders.list()?;
+        // The INBOX holds the account's highest UIDVALIDITY, so it comes first.
+        names.sort_by_key(|name| !name.is_inbox());
+        let rows = index.mailboxes()?;
+        let known: BTreeSet<&MailboxName> = rows.iter().map(|row| &row.name).collect();
+        let unchanged = |name: &MailboxName| {
+            let row = rows.iter().find(|row| row.name == *name);
+            !recovering && row.is_some_and(|row| self.is_unchanged(row))
+        };
+        for name in names.iter().filter(|name| !unchanged(name)) {
+            let transaction = index.begin(Durability::Power)?;
+            let mut identified = self.identify(&transaction, name)?;
+            identified.past_mark |= recovering && !identified.anew;
+            self.reconcile_mailbox(&transaction, &mut identified, recovering)?;
+            transaction.update_mailbox(&identified.row)?;
+            transaction.commit()?;
+        }
+        if known.iter().any(|name| !names.contains(name)) {
+            self.drop_gone(index)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the index anew from the Maildir.
+    pub(super) fn rebuild_index(&self) -> Result<(), StoreError> {
+        let mut index = lock(&self.index);
+        let mut names = self.folders.list()?;
+        names.sort_by_key(|name| !name.is_inbox());
+        let transaction = index.begin(Durability::Power)?;
+        for row in transaction.mailboxes()? {
+            transaction.delete_mailbox(&row)?;
+        }
+        for name in &names {
+            let mut identified = self.identify(&transaction, name)?;
+            self.reconcile_mailbox(&transaction, &mut identified, true)?;
+            transaction.update_mailbox(&identified.row)?;
+        }
+        Ok(transaction.commit()?)
+    }
+
+    fn is_unchanged(&self, row: &MailboxRow) -> bool {
+        let folder = self.folders.folder(&row.name);
+        let unchanged = |stored, place| {
+            folder
+                .stamp(place)
+                .is_ok_and(|stamp| Stamp::from_stored(stored).proves_unchanged(stamp))
+        };
+        unchanged(row.stamps.0, Place::New) && unchanged(row.stamps.1, Place::Cur)
+    }
+
+    // A folder that is gone takes its mailbox with it; one that was renamed was found above.
+    fn drop_gone(&self, index: &mut Index) -> Result<(), StoreError> {
+        let transaction = index.begin(Durability::Power)?;
+        for row in transaction.mailboxes()? {
+            if !self.folders.folder(&row.name).exists() {
+                transaction.delete_mailbox(&row)?;
+            }
+        }
+        Ok(transaction.commit()?)
+    }
+
+    /// Compares one folder with its rows. The transaction keeps other processes of
+    /// ours from publishing meanwhile; the caller writes the row and commits.
+    pub(super) fn reconcile_mailbox(
+        &self,
+        transaction: &Transaction<'_>,
+        identified: &mut Identified,
+        thorough: bool,
+    ) -> Result<(), StoreError> {
+        let folder = self.folders.folder(&identified.row.name);
+        folder.sweep();
+        let stamps = identified.row.stamps;
+        let new = list_if_changed(&folder, Place::New, stamps.0, thorough)?;
+        let cur = list_if_changed(&folder, Place::Cur, stamps.1, thorough)?;
+        let keywords = KeywordLetters::read(folder.path())?;
+        let known: HashMap<String, KnownRow> = transaction
+            .known(&identified.row)?
+            .into_iter()
+            .map(|row| (row.file.base.clone(), row))
+            .collect();
+
+        // A file moved from new/ to cur/ in between is listed twice; cur/ is the newer word.
+        let mut files: HashMap<&str, &Seen> = HashMap::new();
+        for file in [&new, &cur].into_iter().flatten().flat_map(|listing| &listing.files) {
+            files.insert(&file.base, file);
+        }
+        let changed = Changes {
+            account: self,
+            transaction,
+            folder: &folder,
+            keywords: &keywords,
+        };
+        for row in known.values() {
+            match files.get(row.file.base.as_str()) {
+                Some(file) => changed.moved(&mut identified.row, row, file)?,
+                None if listed(row, &new, &cur) => changed.missing(&mut identified.row, row)?,
+                None => {}
+            }
+        }
+        let mut strangers: Vec<&Seen> = files
+            .into_values()
+            .filter(|file| !known.contains_key(&file.base))
+            .collect();
+        strangers.sort_by_key(|file| (arrival(file), &file.base));
+        let complete = changed.arrived(identified, &known, &strangers)?;
+
+        if let Some(new) = new {
+            identified.row.stamps.0 = if complete { new.stamp.stored() } else { 0 };
+        }
+        if let Some(cur) = cur {
+            identified.row.stamps.1 = if complete { cur.stamp.stored() } else { 0 };
+        }
+        Ok(())
+    }
+}
+
+fn list_if_changed(folder: &Folder, place: Place, stored: i64, thorough: bool) -> Result<Option<Listing>, DiskError> {
+    let unchanged = !thorough && Stamp::from_stored(stored).proves_unchanged(folder.stamp(place)?);
+    if unchanged {
+        Ok(None)
+    } else {
+        folder.list(place).map(Some)
+    }
+}
+
+// Whether the part in which a file was last seen is among those listed now.
+fn listed(row: &KnownRow, new: &Option<Listing>, cur: &Option<Listing>) -> bool {
+    if row.file.in_cur { cur.is_some() } else { new.is_some() }
+}
+
+// Maildir names begin with the seconds of their arrival.
+fn arrival(file: &Seen) -> u64 {
+    let digits = file.base.split(['.', ',']).next().unwrap_or_default();
+    digits.parse().unwrap_or(u64::MAX)
+}
+
+/// One folder's changes on their way into the index.
+struct Changes<'a> {
+    account: &'a LocalAccount,
+    transaction: &'a Transaction<'a>,
+    folder: &'a Folder,
+    keywords: &'a KeywordLetters,
+}
+
+impl Changes<'_> {
+    fn flags(&self, file: &Seen) -> Flags {
+        let name = FileName {
+            base: &file.base,
+            letters: &file.letters,
+        };
+        let mut flags = name.system_flags();
+        for keyword in self.keywords.keywords(&file.letters) {
+            // What is no keyword for IMAP stays in the file name only.
+            let _ = flags.insert(keyword);
+        }
+        flags
+    }
+
+    fn moved(&self, row: &mut MailboxRow, known: &KnownRow, file: &Seen) -> Result<(), StoreError> {
+        let now = file_row(file);
+        if now == known.file {
+            return Ok(());
+        }
+        let mut flags = self.flags(file);
+        // A keyword that got no letter is in the index alone.
+        if now.letters == known.file.letters {
+            flags = known.flags.clone();
+        }
+        let change = match flags == known.flags {
+            true => None,
+            false => Some((&flags, self.account.next_modseq(row)?)),
+        };
+        Ok(self.transaction.update_message(row, known, &now, change)?)
+    }
+
+    // A rename within a folder can hide a file from a listing that runs at the time, so
+    // only what is missing from a second listing is gone.
+    fn missing(&self, row: &mut MailboxRow, known: &KnownRow) -> Result<(), StoreError> {
+        match self.folder.find(&seen(&known.file)) {
+            Ok(_) => Ok(()),
+            Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => {
+                let modseq = self.account.next_modseq(row)?;
+                Ok(self.transaction.expunge(row, known, modseq)?)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes in files without a row, first those that have a number. Answers whether
+    /// all could be read.
+    fn arrived(
+        &self,
+        identified: &mut Identified,
+        known: &HashMap<String, KnownRow>,
+        strangers: &[&Seen],
+    ) -> Result<bool, StoreError> {
+        let validity = identified.row.validity;
+        let mut list = match strangers.is_empty() {
+            true => UidList::default(),
+            false => UidList::read(self.folder.path(), validity)?,
+        };
+        let mut taken: HashSet<Uid> = known.values().map(|row| row.uid).collect();
+        let (mut numbered, mut unnumbered) = (Vec::new(), Vec::new());
+        for file in strangers {
+            let claim = self.claim(identified, &list, file)?.filter(|uid| taken.insert(*uid));
+            match claim {
+                Some(uid) => numbered.push((uid, *file)),
+                None => unnumbered.push(*file),
+            }
+        }
+        numbered.sort_by_key(|(uid, _)| *uid);
+        let row = &mut identified.row;
+        if let Some((highest, _)) = numbered.last() {
+            row.uid_next = row.uid_next.max(highest.next().unwrap_or(*highest));
+        }
+        if identified.past_mark {
+            self.account.skip_past_marks(row)?;
+        }
+        if row.uid_next.value() > row.uids_reserved.saturating_add(1) {
+            self.account.reserve(row)?;
+        }
+        let mut entries = Vec::new();
+        for file in unnumbered {
+            let uid = self.account.next_uid(row)?;
+            entries.push((uid, file.base.clone()));
+            numbered.push((uid, file));
+        }
+        let live: HashSet<&str> = known
+            .keys()
+            .map(String::as_str)
+            .chain(strangers.iter().map(|file| file.base.as_str()))
+            .collect();
+        list.add(
+            &self.account.options.disk,
+            self.folder.path(),
+            validity,
+            &entries,
+            |base| live.contains(base),
+        )?;
+        let mut complete = true;
+        for (uid, file) in numbered {
+            complete &= self.insert(row, uid, file)?;
+        }
+        Ok(complete)
+    }
+
+    // The UID that a file brings along: from our list of foreign names, or from its own
+    // name where that counts here.
+    fn claim(&self, identified: &Identified, list: &UidList, file: &Seen) -> Result<Option<Uid>, StoreError> {
+        let name = FileName {
+            base: &file.base,
+            letters: "",
+        };
+        let own = name
+            .uid()
+            .filter(|(_, validity)| *validity == identified.row.validity)
+            .map(|(uid, _)| uid);
+        let Some(uid) = list.uids.get(&file.base).copied().or(own) else {
+            return Ok(None);
+        };
+        let counts = uid >= identified.adopt_from && !self.transaction.is_expunged(&identified.row, uid)?;
+        Ok(counts.then_some(uid))
+    }
+
+    // Answers false where the file could not be read; it is tried again next time.
+    fn insert(&self, row: &mut MailboxRow, uid: Uid, file: &Seen) -> Result<bool, StoreError> {
+        let path = self.folder.path().join(file.relative_path());
+        let read = fs::File::open(&path).and_then(|opened| {
+            let metadata = opened.metadata()?;
+            Ok((metadata, message::scan(opened, &Limits::default())?))
+        });
+        let (metadata, scanned) = match read {
+            Ok(read) => read,
+            // Another program took it away again meanwhile.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "cannot read a message; it is left out of the index");
+                return Ok(false);
+            }
+        };
+        let summary = Summary::of(&scanned.header, &scanned.structure);
+        let new = NewMessage {
+            uid,
+            modseq: self.account.next_modseq(row)?,
+            flags: &self.flags(file),
+            internal_date: metadata.mtime(),
+            size: scanned.crlf_size,
+            file: &file_row(file),
+            summary: &summary,
+            delivery: summary.delivery_id.as_deref(),
+        };
+        self.transaction.insert_message(row, &new)?;
+        self.recall_delivery(file, &summary, metadata.mtime())?;
+        Ok(true)
+    }
+
+    // Invariant 4: the redelivery key stands in the name, so that a new index knows it.
+    fn recall_delivery(&self, file: &Seen, summary: &Summary, delivered: i64) -> Result<(), StoreError> {
+        let name = FileName {
+            base: &file.base,
+            letters: "",
+        };
+        let (Some(key), Some((_, validity))) = (name.key(), name.uid()) else {
+            return Ok(());
+        };
+        let id = summary
+            .delivery_id
+            .as_deref()
+            .and_then(DeliveryId::from_stored)
+            .unwrap_or_default();
+        Ok(self
+            .transaction
+            .put_step(key, &Step::Placed(validity), &id, delivered)?)
+    }
+}
