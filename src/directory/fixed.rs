@@ -1,0 +1,244 @@
+//! `kind = "static"`: domains, with any user or a list of them.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use super::matching::{Candidate, Matching, fold_domain, is_postmaster};
+use super::{Directory, FolderName, Found, LookupError, OpenError, Options, Quota, Source};
+use crate::mail::Address;
+
+/// Users whose home is `{root}/{domain}/{local}`.
+pub struct Static {
+    root: PathBuf,
+    matching: Matching,
+    domains: Vec<FolderName>,
+    users: Option<HashSet<(String, String)>>,
+    postmaster: Option<Address>,
+    quota: Quota,
+}
+
+impl Static {
+    /// Takes the settings; homes lie below `root`.
+    ///
+    /// # Errors
+    /// [`OpenError`] where there is no domain, or one that cannot be a folder.
+    pub fn open(options: &Options, root: &Path) -> Result<Static, OpenError> {
+        let domain = |text: &String| {
+            let checked = FolderName::domain(&fold_domain(text));
+            checked.ok_or_else(|| OpenError::Domain(text.clone()))
+        };
+        let domains: Vec<FolderName> = options.domains.iter().map(domain).collect::<Result<_, _>>()?;
+        if domains.is_empty() {
+            return Err(OpenError::NoDomains);
+        }
+        let matching = Matching::new(options);
+        let users = match &options.source {
+            Source::Static { users: Some(users) } => Some(listed(users, &domains, &matching)?),
+            _ => None,
+        };
+        let directory = Static {
+            root: root.to_owned(),
+            matching,
+            domains,
+            users,
+            postmaster: options.postmaster.clone(),
+            quota: options.quota,
+        };
+        match &options.postmaster {
+            Some(address) if directory.postmaster().is_none() => Err(OpenError::Postmaster(address.clone())),
+            _ => Ok(directory),
+        }
+    }
+
+    fn find_in(&self, local: &str, domain: &str) -> Option<Found> {
+        let folded = fold_domain(domain);
+        let folder = self.domains.iter().find(|known| known.as_str() == folded)?;
+        let candidate = match &self.users {
+            None => self.matching.first_cut(local)?,
+            Some(users) => {
+                let listed = |c: &Candidate| users.contains(&(c.local.clone(), folded.clone()));
+                self.matching.candidates(local).into_iter().find(listed)?
+            }
+        };
+        self.found(candidate, folder)
+    }
+
+    fn found(&self, candidate: Candidate, domain: &FolderName) -> Option<Found> {
+        let local = FolderName::local_part(&candidate.local)?;
+        // The domain is the account's, so only the local part can fail to be an address.
+        let with_domain = Address::parse(&format!("a@{}", domain.as_str())).ok()?;
+        let address = with_domain.with_local(local.as_str()).ok()?;
+        Some(Found {
+            user: address.to_string(),
+            home: local.below(&domain.below(&self.root)),
+            detail: candidate.detail,
+            quota: self.quota,
+            addresses: vec![address],
+        })
+    }
+
+    // RFC 5321 §4.5.1: `postmaster` must exist in every domain, and without one.
+    fn postmaster(&self) -> Option<Found> {
+        match &self.postmaster {
+            Some(address) => self.find_in(address.local(), address.domain()),
+            None => self.find_in("postmaster", self.domains.first()?.as_str()),
+        }
+    }
+
+    fn has_domain(&self, domain: &str) -> bool {
+        let folded = fold_domain(domain);
+        self.domains.iter().any(|known| known.as_str() == folded)
+    }
+}
+
+impl Directory for Static {
+    fn find(&self, address: &Address) -> Result<Option<Found>, LookupError> {
+        let (local, domain) = (address.local(), address.domain());
+        if is_postmaster(local) && (domain.is_empty() || self.postmaster.is_some() && self.has_domain(domain)) {
+            let own = self.users.as_ref().and_then(|_| self.find_in(local, domain));
+            return Ok(own.or_else(|| self.postmaster()));
+        }
+        Ok(self.find_in(local, domain))
+    }
+
+    fn find_user(&self, user: &str) -> Result<Option<Found>, LookupError> {
+        let Ok(address) = Address::parse(user) else {
+            return Ok(None);
+        };
+        let found = self.find(&address)?;
+        if found.is_some() || !address.domain().is_empty() {
+            return Ok(found);
+        }
+        let everywhere = self.domains.iter();
+        let mut found = everywhere.filter_map(|domain| self.find_in(address.local(), domain.as_str()));
+        let first = found.next();
+        Ok(first.filter(|_| found.next().is_none()))
+    }
+}
+
+fn listed(
+    users: &[String],
+    domains: &[FolderName],
+    matching: &Matching,
+) -> Result<HashSet<(String, String)>, OpenError> {
+    let mut known = HashSet::new();
+    for user in users {
+        let wrong = || OpenError::User(user.clone());
+        let address = Address::parse(user).map_err(|_| wrong())?;
+        let (local, domain) = matching.key(&address);
+        FolderName::local_part(&local).ok_or_else(wrong)?;
+        let of_user = |name: &&FolderName| domain.is_empty() || name.as_str() == domain;
+        let mut of_user = domains.iter().filter(of_user).peekable();
+        of_user.peek().ok_or_else(wrong)?;
+        known.extend(of_user.map(|name| (local.clone(), name.as_str().to_owned())));
+    }
+    Ok(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::folder_name::HOSTILE;
+    use super::*;
+
+    fn options(domains: &[&str], users: Option<&[&str]>) -> Options {
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        Options {
+            source: Source::Static {
+                users: users.map(owned),
+            },
+            domains: owned(domains),
+            delimiters: "+".to_owned(),
+            case_sensitive: false,
+            postmaster: None,
+            quota: Quota::default(),
+        }
+    }
+
+    fn home(directory: &Static, address: &str) -> Option<String> {
+        let found = directory.find(&Address::parse(address).expect(address)).unwrap()?;
+        Some(found.home.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn any_user() {
+        let directory = Static::open(&options(&["Example.org", "localhost"], None), Path::new("/v")).unwrap();
+        for (address, expected) in [
+            ("ann@example.org", Some("/v/example.org/ann")),
+            ("Ann@EXAMPLE.ORG", Some("/v/example.org/ann")),
+            ("ann+lists@example.org", Some("/v/example.org/ann")),
+            ("jörg@localhost", Some("/v/localhost/jörg")),
+            ("postmaster", Some("/v/example.org/postmaster")),
+            ("PostMaster@localhost", Some("/v/localhost/postmaster")),
+            ("ann@example.com", None),
+            ("ann", None),
+            ("+x@example.org", None),
+        ] {
+            assert_eq!(home(&directory, address).as_deref(), expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_users() {
+        let mut options = options(&["example.org", "example.net"], Some(&["ann", "Bob@example.net"]));
+        options.postmaster = Some(Address::parse("ann@example.org").unwrap());
+        let directory = Static::open(&options, Path::new("/v")).unwrap();
+        for (address, expected) in [
+            ("ann@example.net", Some("/v/example.net/ann")),
+            ("bob+x@example.net", Some("/v/example.net/bob")),
+            ("bob@example.org", None),
+            ("eve@example.org", None),
+            ("postmaster", Some("/v/example.org/ann")),
+            ("postmaster@example.net", Some("/v/example.org/ann")),
+            ("postmaster@example.com", None),
+        ] {
+            assert_eq!(home(&directory, address).as_deref(), expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn users_by_name() {
+        let options = options(&["example.org", "example.net"], Some(&["ann", "bob@example.net"]));
+        let directory = Static::open(&options, Path::new("/v")).unwrap();
+        let user = |name| directory.find_user(name).unwrap().map(|found| found.user);
+        assert_eq!(user("bob").as_deref(), Some("bob@example.net"));
+        assert_eq!(user("Ann@example.org").as_deref(), Some("ann@example.org"));
+        assert_eq!(user("ann"), None, "two domains have it");
+        assert_eq!(user("not an address"), None);
+    }
+
+    #[test]
+    fn hostile_local_parts_are_unknown() {
+        let directory = Static::open(&options(&["example.org"], None), Path::new("/v")).unwrap();
+        let domain = Address::parse("a@example.org").unwrap();
+        for name in HOSTILE {
+            // With a detail too: what is left after the cut is what counts.
+            for local in [(*name).to_owned(), format!("{name}+detail")] {
+                if let Ok(address) = domain.with_local(&local) {
+                    assert_eq!(directory.find(&address).unwrap(), None, "{local:?}");
+                }
+            }
+            assert_eq!(directory.find_user(name).unwrap(), None, "{name:?}");
+            assert_eq!(
+                directory.find_user(&format!("{name}@example.org")).unwrap(),
+                None,
+                "{name:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn refuses_bad_settings() {
+        for (domains, users) in [
+            (&[][..], None),
+            (&["../x"][..], None),
+            (&["example.org"][..], Some(&["../ann"][..])),
+            (&["example.org"][..], Some(&["ann@example.com"][..])),
+        ] {
+            assert!(Static::open(&options(domains, users), Path::new("/v")).is_err());
+        }
+        let mut options = options(&["example.org"], Some(&["ann"]));
+        options.postmaster = Some(Address::parse("bob@example.org").unwrap());
+        let opened = Static::open(&options, Path::new("/v"));
+        assert!(matches!(opened, Err(OpenError::Postmaster(_))));
+    }
+}
