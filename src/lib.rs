@@ -7,4 +7,5 @@ pub mod index;
 pub mod mail;
 pub mod maildir;
 pub mod message;
+pub mod sieve;
 pub mod store;

@@ -1,0 +1,326 @@
+//! From what one script said to checked actions: names, addresses, limits, and which
+//! actions go together.
+
+use std::collections::BTreeSet;
+
+use super::engine::{Incoming, Note, Options};
+use super::merge::Merged;
+use super::step::{Ran, Step};
+use super::{Action, vacation};
+use crate::mail::{Address, Flags, MailboxName};
+
+/// Characters of a reason for the sender (RFC 5321 §4.5.3.1.5 bounds a reply's line; a
+/// reply may have several).
+const REASON_MAX: usize = 4096;
+
+/// What one script that ended well wants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Collected {
+    /// In order of execution; an explicit keep stands in its place.
+    pub(super) actions: Vec<Action>,
+    /// Neither was the implicit keep cancelled without an explicit one.
+    pub(super) keeps: bool,
+    /// The internal flags variable at the end (RFC 5232 §2).
+    pub(super) flags: Vec<String>,
+    pub(super) remember: Vec<(String, u64)>,
+    pub(super) notes: Vec<Note>,
+}
+
+/// Checks the steps of one script.
+///
+/// # Errors
+/// The message of the run-time error that the script ends with.
+pub(super) fn collect(
+    ran: Ran,
+    options: &Options,
+    incoming: &Incoming<'_>,
+    before: &Merged,
+) -> Result<Collected, String> {
+    let mut collector = Collector {
+        options,
+        incoming,
+        before,
+        implicit_keep: true,
+        explicit_keep: false,
+        vacation: false,
+        collected: Collected::default(),
+    };
+    for step in ran.steps {
+        collector.step(step)?;
+    }
+    collector.check_reject()?;
+    let mut collected = collector.collected;
+    collected.keeps = collector.implicit_keep || collector.explicit_keep;
+    if collector.implicit_keep && !collector.explicit_keep {
+        collected.actions.push(Action::Keep {
+            flags: valid_flags(&ran.flags),
+        });
+    }
+    collected.flags = ran.flags;
+    Ok(collected)
+}
+
+struct Collector<'a> {
+    options: &'a Options,
+    incoming: &'a Incoming<'a>,
+    before: &'a Merged,
+    implicit_keep: bool,
+    explicit_keep: bool,
+    vacation: bool,
+    collected: Collected,
+}
+
+impl Collector<'_> {
+    fn step(&mut self, step: Step) -> Result<(), String> {
+        match step {
+            Step::Keep { flags } => {
+                self.explicit_keep = true;
+                self.push(Action::Keep {
+                    flags: valid_flags(&flags),
+                });
+            }
+            Step::FileInto {
+                mailbox,
+                flags,
+                copy,
+                create,
+            } => {
+                let mailbox = MailboxName::parse(&mailbox, self.incoming.separator)
+                    .map_err(|error| format!("fileinto: {error}"))?;
+                self.implicit_keep &= copy;
+                self.push(Action::FileInto {
+                    mailbox,
+                    flags: valid_flags(&flags),
+                    copy,
+                    create,
+                });
+            }
+            Step::Redirect { address, copy } => self.redirect(&address, copy)?,
+            Step::Discard => self.implicit_keep = false,
+            Step::Reject { reason, ereject } => self.reject(&reason, ereject)?,
+            Step::Vacation(step) => self.vacation(&step)?,
+            Step::Notify {
+                method,
+                message,
+                importance,
+            } => self.notify(method, message, importance.as_deref())?,
+            Step::Remember { id, seconds } => self.collected.remember.push((id, seconds)),
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, action: Action) {
+        self.collected.actions.push(action);
+    }
+
+    fn redirect(&mut self, text: &str, copy: bool) -> Result<(), String> {
+        let address =
+            envelope_address(text).map_err(|error| format!("redirect: {text:?} is not an address: {error}"))?;
+        if address.domain().is_empty() {
+            return Err(format!("redirect: {text:?} is not an address: it has no domain"));
+        }
+        if self.is_own(&address) {
+            // Never to oneself: the message would come back. It stays kept instead.
+            self.collected.notes.push(Note::RedirectToSelf(address));
+            return Ok(());
+        }
+        self.implicit_keep &= copy;
+        let all = || self.before.actions().chain(&self.collected.actions);
+        let mut addresses: BTreeSet<String> = all().filter_map(redirect_address).map(Address::folded).collect();
+        addresses.insert(address.folded());
+        let limit = self.options.max_redirects;
+        if addresses.len() > limit {
+            return Err(format!("redirect: more than {limit} addresses are not allowed"));
+        }
+        self.push(Action::Redirect { address, copy });
+        Ok(())
+    }
+
+    fn is_own(&self, address: &Address) -> bool {
+        let own = self.incoming.own_addresses.iter();
+        own.chain([self.incoming.recipient])
+            .any(|own| own.same_mailbox(address))
+    }
+
+    // RFC 5429 §2.5: one reject at most; it cancels the implicit keep.
+    fn reject(&mut self, reason: &str, ereject: bool) -> Result<(), String> {
+        let is_reject = |action: &Action| matches!(action, Action::Reject { .. });
+        if self.collected.actions.iter().any(is_reject) {
+            return Err("reject: a message can be rejected only once".to_owned());
+        }
+        self.implicit_keep = false;
+        self.push(Action::Reject {
+            reason: clean_text(reason, REASON_MAX),
+            ereject,
+        });
+        Ok(())
+    }
+
+    // RFC 5429 §2.5: not together with vacation, nor with what delivers the message:
+    // it is either delivered or refused (RFC 5321 §4.2.5).
+    fn check_reject(&self) -> Result<(), String> {
+        let actions = || self.collected.actions.iter().chain(self.before.actions());
+        if !actions().any(|action| matches!(action, Action::Reject { .. })) {
+            return Ok(());
+        }
+        let other = actions().find_map(|action| match action {
+            Action::Keep { .. } => Some("keep"),
+            Action::FileInto { .. } => Some("fileinto"),
+            Action::Redirect { .. } => Some("redirect"),
+            Action::Vacation(_) => Some("vacation"),
+            Action::Reject { .. } | Action::Discard | Action::Notify { .. } => None,
+        });
+        match other.or(self.vacation.then_some("vacation")) {
+            Some(other) => Err(format!("reject does not go together with {other}")),
+            None => Ok(()),
+        }
+    }
+
+    // RFC 5230 §4.7: a second vacation in one script is an error.
+    fn vacation(&mut self, step: &super::step::VacationStep) -> Result<(), String> {
+        if self.vacation {
+            return Err("vacation: a script can execute it only once".to_owned());
+        }
+        self.vacation = true;
+        match vacation::reply(step, self.options, self.incoming) {
+            Ok(reply) => self.push(Action::Vacation(reply)),
+            Err(why) => self.collected.notes.push(Note::NoReply(why)),
+        }
+        Ok(())
+    }
+
+    fn notify(&mut self, method: String, message: String, importance: Option<&str>) -> Result<(), String> {
+        // RFC 5435 §3.8: "mailto" is the method that every implementation has.
+        let addresses = mailto(&method).ok_or_else(|| format!("notify: the method {method:?} is not supported"))?;
+        let mut parsed = Vec::new();
+        for address in addresses {
+            let checked = Address::parse(&address);
+            parsed.push(checked.map_err(|error| format!("notify: {address:?} is not an address: {error}"))?);
+        }
+        let importance = match importance {
+            Some("1") => 1,
+            None | Some("2") => 2,
+            Some("3") => 3,
+            Some(other) => return Err(format!("notify: {other:?} is not an importance: it is 1, 2 or 3")),
+        };
+        self.push(Action::Notify {
+            method,
+            addresses: parsed,
+            message,
+            importance,
+        });
+        Ok(())
+    }
+}
+
+fn redirect_address(action: &Action) -> Option<&Address> {
+    match action {
+        Action::Redirect { address, .. } => Some(address),
+        _ => None,
+    }
+}
+
+/// The flags of RFC 5232; what is not a flag is left out (§2: unknown flags are ignored).
+pub(super) fn valid_flags(names: &[String]) -> Flags {
+    let mut flags = Flags::new();
+    for name in names {
+        let _ = flags.insert(name);
+    }
+    flags
+}
+
+/// Text for a person: line ends and tabs stay, other control characters do not.
+pub(super) fn clean_text(text: &str, max: usize) -> String {
+    let wanted = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
+    let lines = text.replace("\r\n", "\n");
+    lines.chars().filter(wanted).take(max).collect()
+}
+
+// RFC 5228 §2.4.2.3: a script's address may have a display name and angle brackets.
+fn envelope_address(text: &str) -> Result<Address, crate::mail::AddressError> {
+    let text = text.trim();
+    if let (Some(open), Some(inner)) = (text.rfind('<'), text.strip_suffix('>'))
+        && !text.starts_with('"')
+    {
+        return Address::parse(&inner[open + 1..]);
+    }
+    Address::parse(text)
+}
+
+// RFC 6068 §2: mailto:addr-spec *("," addr-spec) [ "?" hfields ], percent-encoded. Header
+// fields other than `to` change nothing here.
+fn mailto(method: &str) -> Option<Vec<String>> {
+    let (scheme, rest) = method.split_once(':')?;
+    if !scheme.eq_ignore_ascii_case("mailto") {
+        return None;
+    }
+    let (to, fields) = rest.split_once('?').unwrap_or((rest, ""));
+    let more = fields.split('&').filter_map(|field| {
+        let (name, value) = field.split_once('=')?;
+        name.eq_ignore_ascii_case("to").then_some(value)
+    });
+    let lists = std::iter::once(to).chain(more);
+    let addresses = lists.flat_map(|list| list.split(',')).filter(|part| !part.is_empty());
+    Some(addresses.map(percent_decode).collect())
+}
+
+fn percent_decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let hex = text.get(at + 1..at + 3).filter(|_| bytes[at] == b'%');
+        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                decoded.push(byte);
+                at += 3;
+            }
+            None => {
+                decoded.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_mailto() {
+        for (method, addresses) in [
+            ("mailto:a@example.org", vec!["a@example.org"]),
+            (
+                "MAILTO:a%2Bb@example.org,c@example.org?subject=x&to=d@example.org",
+                vec!["a+b@example.org", "c@example.org", "d@example.org"],
+            ),
+            ("mailto:", vec![]),
+        ] {
+            assert_eq!(mailto(method).expect(method), addresses, "{method}");
+        }
+        assert_eq!(mailto("xmpp:a@example.org"), None);
+        assert_eq!(mailto("a@example.org"), None);
+    }
+
+    #[test]
+    fn reads_addresses_of_scripts() {
+        for (text, address) in [
+            ("a@example.org", "a@example.org"),
+            ("<a@example.org>", "a@example.org"),
+            ("Ann <a@example.org>", "a@example.org"),
+        ] {
+            assert_eq!(envelope_address(text).expect(text).to_string(), address);
+        }
+        for text in [
+            "",
+            "<>",
+            "a@b c",
+            "a@example.org\r\nBcc: x@example.org",
+            "a, b@example.org",
+        ] {
+            assert!(envelope_address(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! From the actions of several scripts to one [`Plan`]: each mailbox once, each address
+//! once, one keep, and `discard` only where nothing else is done.
+
+use super::collect::{Collected, valid_flags};
+use super::engine::{Evaluation, Note, ScriptError};
+use super::{Action, Plan};
+use crate::mail::Flags;
+
+/// What the scripts so far want.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Merged {
+    ran: bool,
+    actions: Vec<Action>,
+    /// The last script kept the message; its keep stands among the actions.
+    keeps: bool,
+    /// Flags of keeps that a following script decided upon anew.
+    kept_flags: Flags,
+    flags: Vec<String>,
+    remember: Vec<(String, u64)>,
+    notes: Vec<Note>,
+}
+
+impl Merged {
+    pub(super) fn actions(&self) -> impl Iterator<Item = &Action> {
+        let pending = |action: &&Action| !matches!(action, Action::Keep { .. });
+        self.actions.iter().filter(pending)
+    }
+
+    /// The internal flags variable with which the next script starts.
+    pub(super) fn flags(&self) -> &[String] {
+        &self.flags
+    }
+
+    pub(super) fn keeps(&self) -> bool {
+        self.keeps
+    }
+
+    /// Adds what the next script wants. The keep of the one before is its to renew: it
+    /// ran only because of that keep.
+    pub(super) fn add(&mut self, collected: Collected) {
+        self.ran = true;
+        self.take_keep();
+        for action in collected.actions {
+            self.push(action);
+        }
+        self.keeps = collected.keeps;
+        self.flags = collected.flags;
+        self.remember.extend(collected.remember);
+        self.notes.extend(collected.notes);
+    }
+
+    /// A script failed: nothing of it counts, and the message is kept.
+    pub(super) fn fail(mut self, error: ScriptError) -> Evaluation {
+        self.ran = true;
+        self.take_keep();
+        self.push(Action::Keep { flags: Flags::new() });
+        let mut evaluation = self.finish();
+        evaluation.error = Some(error);
+        evaluation
+    }
+
+    /// All scripts ran, or one ended the sequence.
+    pub(super) fn finish(mut self) -> Evaluation {
+        if !self.ran {
+            return self.evaluation(Plan::keep());
+        }
+        let disposes = |action: &Action| {
+            matches!(
+                action,
+                Action::Keep { .. } | Action::FileInto { .. } | Action::Redirect { .. } | Action::Reject { .. }
+            )
+        };
+        if !self.actions.iter().any(disposes) {
+            self.actions.push(Action::Discard);
+        }
+        let kept_flags = std::mem::take(&mut self.kept_flags);
+        for action in &mut self.actions {
+            if let Action::Keep { flags } = action {
+                *flags = union(flags, &kept_flags);
+            }
+        }
+        let plan = Plan {
+            actions: std::mem::take(&mut self.actions),
+            remember: std::mem::take(&mut self.remember),
+        };
+        self.evaluation(plan)
+    }
+
+    fn evaluation(self, plan: Plan) -> Evaluation {
+        Evaluation {
+            plan,
+            error: None,
+            notes: self.notes,
+        }
+    }
+
+    fn take_keep(&mut self) {
+        let kept_flags = &mut self.kept_flags;
+        self.actions.retain(|action| {
+            if let Action::Keep { flags } = action {
+                *kept_flags = union(kept_flags, flags);
+                return false;
+            }
+            true
+        });
+    }
+
+    fn push(&mut self, action: Action) {
+        let merged = self.actions.iter_mut().any(|known| absorb(known, &action));
+        if !merged {
+            self.actions.push(action);
+        }
+    }
+}
+
+// Whether `known` does what `new` wants too; where it does, it takes over its flags.
+fn absorb(known: &mut Action, new: &Action) -> bool {
+    match (known, new) {
+        (Action::Keep { flags }, Action::Keep { flags: more }) => {
+            *flags = union(flags, more);
+            true
+        }
+        (Action::FileInto { mailbox, flags, .. }, Action::Keep { flags: more }) if mailbox.is_inbox() => {
+            *flags = union(flags, more);
+            true
+        }
+        (
+            Action::Keep { flags },
+            Action::FileInto {
+                mailbox, flags: more, ..
+            },
+        ) if mailbox.is_inbox() => {
+            *flags = union(flags, more);
+            true
+        }
+        (
+            Action::FileInto {
+                mailbox,
+                flags,
+                copy,
+                create,
+            },
+            Action::FileInto {
+                mailbox: same,
+                flags: more,
+                copy: also_copy,
+                create: also_create,
+            },
+        ) if mailbox == same => {
+            *flags = union(flags, more);
+            *copy &= also_copy;
+            *create |= also_create;
+            true
+        }
+        (
+            Action::Redirect { address, copy },
+            Action::Redirect {
+                address: same,
+                copy: also_copy,
+            },
+        ) if address.same_mailbox(same) => {
+            *copy &= also_copy;
+            true
+        }
+        // A sender gets one reply: that of the first script.
+        (Action::Vacation(_), Action::Vacation(_)) => true,
+        (Action::Notify { .. }, Action::Notify { .. }) => false,
+        _ => false,
+    }
+}
+
+fn union(a: &Flags, b: &Flags) -> Flags {
+    let names: Vec<String> = a.names().chain(b.names()).map(str::to_owned).collect();
+    valid_flags(&names)
+}

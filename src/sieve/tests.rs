@@ -1,0 +1,138 @@
+//! Script, message, expected plan.
+
+use std::io;
+
+use super::*;
+use crate::mail::{Address, MailboxName, ReversePath};
+use crate::message::Message;
+
+mod actions;
+mod errors;
+mod language;
+mod replies;
+mod sequences;
+
+/// A message that is addressed to the recipient.
+const MAIL: &str = "From: Sender <sender@example.com>\r\nTo: me@example.org\r\nSubject: Hello\r\n\
+    Message-ID: <1@example.com>\r\nDate: Mon, 01 Jun 2026 12:00:00 +0000\r\n\r\nbody text\r\n";
+
+/// INBOX, Lists and Work.Urgent; `seen-before` was seen; a few scripts to include.
+struct Fixture;
+
+impl Account for Fixture {
+    fn mailbox_exists(&self, mailbox: &MailboxName) -> bool {
+        ["INBOX", "Lists", "Work.Urgent"].contains(&mailbox.as_str())
+    }
+
+    fn seen(&self, id: &str) -> bool {
+        id.contains("seen-before")
+    }
+
+    fn include(&self, location: Location, name: &ScriptName) -> io::Result<Option<Script>> {
+        let source = match (location, name.as_str()) {
+            (Location::Personal, "keeps") => "keep;",
+            (Location::Personal, "files") => "require \"fileinto\"; fileinto \"Lists\";",
+            (Location::Personal, "stops") => "stop;",
+            (Location::Personal, "returns") => "require [\"include\",\"fileinto\"]; return; fileinto \"Lists\";",
+            (Location::Personal, "body") => {
+                "require [\"body\",\"fileinto\"]; if body :contains \"text\" { fileinto \"Lists\"; }"
+            }
+            (Location::Personal, "broken") => "keep\n;\nfoo;",
+            (Location::Personal, "itself") => "require \"include\"; include \"itself\";",
+            (Location::Personal, "global") => {
+                "require [\"include\",\"variables\"]; global \"where\"; set \"where\" \"Lists\";"
+            }
+            (Location::Global, "spam") => "require \"fileinto\"; fileinto \"Junk\";",
+            (_, "unreadable") => return Err(io::Error::other("broken disk")),
+            _ => return Ok(None),
+        };
+        Ok(Some(Script::new(format!("{name}.sieve"), source.as_bytes())))
+    }
+}
+
+fn evaluate_with(scripts: &Scripts, mail: &[u8], from: &str, options: Options) -> Evaluation {
+    let message = Message::from_bytes(mail);
+    let reverse_path = match from {
+        "" => ReversePath::Null,
+        from => ReversePath::Address(Address::parse(from).unwrap()),
+    };
+    let recipient = Address::parse("me+lists@example.org").unwrap();
+    let own = [
+        Address::parse("me@example.org").unwrap(),
+        Address::parse("alias@example.org").unwrap(),
+    ];
+    let incoming = Incoming {
+        message: &message,
+        reverse_path: &reverse_path,
+        recipient: &recipient,
+        original: None,
+        detail: Some("lists"),
+        own_addresses: &own,
+        separator: '.',
+        hostname: "mx.example.org",
+    };
+    Engine::new(options).run(scripts, &incoming, &Fixture)
+}
+
+fn user(source: &str) -> Scripts {
+    Scripts {
+        user: Some(Script::new("user", source.as_bytes())),
+        ..Scripts::default()
+    }
+}
+
+fn evaluate(source: &str, mail: &str) -> Evaluation {
+    evaluate_with(&user(source), mail.as_bytes(), "sender@example.com", Options::default())
+}
+
+/// The actions in one line, such as `keep [\Seen]; fileinto Lists`.
+fn words(evaluation: &Evaluation) -> String {
+    let flags = |flags: &crate::mail::Flags| match flags.to_string() {
+        none if none.is_empty() => none,
+        some => format!(" [{some}]"),
+    };
+    let word = |is: &bool, word: &str| if *is { format!(" {word}") } else { String::new() };
+    let describe = |action: &Action| match action {
+        Action::Keep { flags: f } => format!("keep{}", flags(f)),
+        Action::FileInto {
+            mailbox,
+            flags: f,
+            copy,
+            create,
+        } => format!(
+            "fileinto {mailbox}{}{}{}",
+            flags(f),
+            word(copy, "copy"),
+            word(create, "create")
+        ),
+        Action::Redirect { address, copy } => format!("redirect {address}{}", word(copy, "copy")),
+        Action::Discard => "discard".to_owned(),
+        Action::Reject { reason, ereject } => format!("reject {reason:?}{}", word(ereject, "ereject")),
+        Action::Vacation(reply) => format!("vacation {} {:?} {:?}", reply.address, reply.subject, reply.message),
+        Action::Notify {
+            method,
+            message,
+            importance,
+            ..
+        } => format!("notify {method} {message:?} {importance}"),
+    };
+    let mut described: Vec<String> = evaluation.plan.actions.iter().map(describe).collect();
+    described.extend(
+        evaluation
+            .plan
+            .remember
+            .iter()
+            .map(|(id, seconds)| format!("remember {id} {seconds}")),
+    );
+    if let Some(error) = &evaluation.error {
+        described.push(format!("error: {}", error.message));
+    }
+    described.join("; ")
+}
+
+/// Each script's plan for [`MAIL`].
+fn table(rows: &[(&str, &str)]) {
+    for (source, expected) in rows {
+        assert_eq!(words(&evaluate(source, MAIL)), *expected, "{source}");
+    }
+}

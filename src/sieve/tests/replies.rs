@@ -1,0 +1,180 @@
+//! `vacation`: to whom, and with what.
+
+use super::*;
+
+fn reply_to(source: &str, mail: &str, from: &str) -> Evaluation {
+    let source = format!("require [\"vacation\",\"vacation-seconds\",\"variables\",\"encoded-character\"];{source}");
+    evaluate_with(&user(&source), mail.as_bytes(), from, Options::default())
+}
+
+fn reply(source: &str) -> VacationReply {
+    let evaluation = reply_to(source, MAIL, "sender@example.com");
+    match evaluation.plan.actions.as_slice() {
+        [Action::Vacation(reply), Action::Keep { .. }] => reply.clone(),
+        other => panic!("{source}: {other:?} {:?}", evaluation.error),
+    }
+}
+
+#[test]
+fn arguments_arrive() {
+    let plain = reply("vacation \"Away\";");
+    assert_eq!(plain.address.to_string(), "sender@example.com");
+    assert_eq!(
+        (plain.subject.as_str(), plain.message.as_str()),
+        ("Auto: Hello", "Away")
+    );
+    assert_eq!((plain.mime, plain.from, plain.period), (false, None, Period::Days(7)));
+    assert!(!plain.handle.is_empty());
+    let full = reply(
+        "vacation :days 3 :subject \"Gone\" :from \"Me <me@example.org>\" :addresses [\"a@example.org\"] \
+         :mime :handle \"h\" text:\nContent-Type: text/plain\n\n..dot\n.\n;",
+    );
+    assert_eq!((full.subject.as_str(), full.handle.as_str()), ("Gone", "h"));
+    assert_eq!((full.mime, full.period), (true, Period::Days(3)));
+    assert_eq!(full.from.as_deref(), Some("Me <me@example.org>"));
+    assert_eq!(full.message, "Content-Type: text/plain\r\n\r\n.dot\r\n");
+    assert_eq!(reply("vacation :seconds 0 \"Away\";").period, Period::Seconds(0));
+    assert_eq!(reply("vacation :days 0 \"Away\";").period, Period::Days(1));
+}
+
+#[test]
+fn a_handle_is_of_the_text_as_written() {
+    let handle = |source: &str| reply(source).handle;
+    assert_eq!(handle("vacation \"Away\";"), handle("vacation :days 3 \"Away\";"));
+    assert_ne!(handle("vacation \"Away\";"), handle("vacation \"Gone\";"));
+    assert_ne!(handle("vacation \"Away\";"), handle("vacation :mime \"Away\";"));
+    let set = |value: &str| format!("set \"a\" \"{value}\"; vacation \"Re ${{a}}\";");
+    assert_eq!(handle(&set("x")), handle(&set("y")));
+    assert_eq!(reply(&set("x")).message, "Re x");
+}
+
+#[test]
+fn no_line_end_gets_into_a_subject() {
+    let evil = "From: a@example.com\r\nTo: me@example.org\r\nSubject: =?utf-8?q?a=0D=0ABcc:_x@example.net?=\r\n\r\n";
+    for source in [
+        "vacation \"Away\";",
+        "vacation :subject \"a${hex:0d 0a}Bcc: x@example.net\" \"Away\";",
+        "if header :matches \"subject\" \"*\" { vacation :subject \"Re: ${1}\" :from \"x${hex:0a}y\" \"Away\"; }",
+    ] {
+        let evaluation = reply_to(source, evil, "sender@example.com");
+        let Some(Action::Vacation(reply)) = evaluation.plan.actions.first() else {
+            panic!("{source}: {evaluation:?}");
+        };
+        assert!(!reply.subject.contains(['\r', '\n']), "{source}: {:?}", reply.subject);
+        assert!(reply.subject.contains("Bcc"), "{source}: {:?}", reply.subject);
+        assert!(
+            !reply.from.clone().unwrap_or_default().contains(['\r', '\n']),
+            "{source}"
+        );
+    }
+}
+
+#[test]
+fn who_is_answered() {
+    let mail = |fields: &str| format!("{fields}\r\nSubject: x\r\n\r\n");
+    for (fields, from, answered) in [
+        ("To: me@example.org", "sender@example.com", true),
+        ("To: Me <ME@example.org>, b@example.com", "sender@example.com", true),
+        ("To: b@example.com\r\nCc: alias@example.org", "sender@example.com", true),
+        ("Resent-To: me+lists@example.org", "sender@example.com", true),
+        ("To: given@example.org", "sender@example.com", true),
+        ("To: other@example.org", "sender@example.com", false),
+        ("X: y", "sender@example.com", false),
+        ("To: me@example.org", "", false),
+        ("To: me@example.org", "me@example.org", false),
+        ("To: me@example.org", "Alias@example.org", false),
+        ("To: me@example.org", "given@example.org", false),
+        ("To: me@example.org", "owner-list@example.com", false),
+        ("To: me@example.org", "list-request@example.com", false),
+        ("To: me@example.org", "MAILER-DAEMON@example.com", false),
+        (
+            "To: me@example.org\r\nAuto-Submitted: auto-replied",
+            "sender@example.com",
+            false,
+        ),
+        (
+            "To: me@example.org\r\nAuto-Submitted: No (comment)",
+            "sender@example.com",
+            true,
+        ),
+        (
+            "To: me@example.org\r\nList-Id: <x.example.com>",
+            "sender@example.com",
+            false,
+        ),
+        ("To: me@example.org\r\nPrecedence: Bulk", "sender@example.com", false),
+        (
+            "To: me@example.org\r\nPrecedence: first-class",
+            "sender@example.com",
+            true,
+        ),
+        (
+            "To: me@example.org\r\nX-Auto-Response-Suppress: OOF, DR",
+            "sender@example.com",
+            false,
+        ),
+    ] {
+        let evaluation = reply_to(
+            "vacation :addresses \"given@example.org\" \"Away\";",
+            &mail(fields),
+            from,
+        );
+        let is_reply = |action: &Action| matches!(action, Action::Vacation(_));
+        assert_eq!(
+            evaluation.plan.actions.iter().any(is_reply),
+            answered,
+            "{fields} {from}"
+        );
+        assert_eq!(evaluation.notes.is_empty(), answered, "{fields} {from}");
+        assert_eq!(evaluation.error, None);
+    }
+}
+
+#[test]
+fn vacation_goes_with_other_actions() {
+    for (source, expected) in [
+        (
+            "vacation \"Away\"; discard;",
+            "vacation sender@example.com \"Auto: Hello\" \"Away\"; discard",
+        ),
+        (
+            "redirect \"a@example.net\"; vacation \"Away\";",
+            "redirect a@example.net; vacation sender@example.com \"Auto: Hello\" \"Away\"",
+        ),
+        (
+            "vacation \"Away\"; vacation \"Gone\";",
+            "keep; error: vacation: a script can execute it only once",
+        ),
+    ] {
+        assert_eq!(
+            words(&reply_to(source, MAIL, "sender@example.com")),
+            expected,
+            "{source}"
+        );
+    }
+}
+
+#[test]
+fn the_report_keeps_its_contract() {
+    let source = "require [\"fileinto\",\"copy\",\"vacation\",\"imap4flags\"]; \
+        fileinto :copy :flags \"\\\\Seen\" \"Lists\"; vacation :days 3 \"Away\"; redirect :copy \"a@example.net\";";
+    let report = report(&evaluate(source, MAIL), '.');
+    assert_eq!(
+        report,
+        serde_json::json!({
+            "actions": [
+                {"action": "fileinto", "mailbox": "Lists", "flags": ["\\Seen"], "copy": true, "create": false},
+                {"action": "vacation", "address": "sender@example.com", "subject": "Auto: Hello",
+                 "message": "Away", "mime": false, "from": null, "days": 3},
+                {"action": "redirect", "address": "a@example.net", "copy": true},
+                {"action": "keep", "flags": []},
+            ],
+            "error": null,
+        })
+    );
+    let report = super::report(&evaluate("kep;", MAIL), '.');
+    assert_eq!(
+        report["error"],
+        serde_json::json!({"kind": "compile", "message": "there is no command \"kep\"", "line": 1, "column": 1})
+    );
+}
