@@ -8,4 +8,5 @@ pub mod mail;
 pub mod maildir;
 pub mod message;
 pub mod sieve;
+pub mod smtp;
 pub mod store;
