@@ -10,3 +10,4 @@ pub mod message;
 pub mod sieve;
 pub mod smtp;
 pub mod store;
+pub mod submission;

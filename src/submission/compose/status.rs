@@ -1,0 +1,320 @@
+//! Delivery status notifications: RFC 3464 in RFC 6522, RFC 6533 for addresses beyond ASCII.
+
+use crate::mail::{Address, ReversePath};
+use crate::message::{Message, Summary};
+use crate::submission::Content;
+use crate::submission::compose::{Composer, Fields, ascii_form, date, text, unique};
+
+/// Bytes of the original's header that are given back.
+const HEADER_MAX: usize = 64 * 1024;
+/// Characters kept of a diagnostic.
+const DIAGNOSTIC_MAX: usize = 900;
+
+/// One recipient who did not get the message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// RCPT TO.
+    pub recipient: Address,
+    /// The address before aliases, where known (RFC 3464 §2.3.1).
+    pub original: Option<Address>,
+    /// The enhanced status code, such as `5.2.2` (RFC 3463).
+    pub status: String,
+    /// The reply as SMTP would have given it, such as `552 5.2.2 The mailbox is full`.
+    pub diagnostic: String,
+    /// Words for the sender: why, and for a rejected message the script's reason.
+    pub explanation: String,
+}
+
+impl Composer {
+    /// Tells the sender who did not get `original`; also the bounce of a rejected message
+    /// (RFC 5429 §2.1). Sent with the null reverse path to `reverse_path`.
+    ///
+    /// None for the null reverse path, which is never answered (RFC 5321 §6.1), and where
+    /// nothing failed.
+    #[must_use]
+    pub fn delivery_status(
+        &self,
+        reverse_path: &ReversePath,
+        failures: &[Failure],
+        original: &Message,
+    ) -> Option<Content> {
+        let sender = reverse_path.address()?;
+        if failures.is_empty() {
+            return None;
+        }
+        // RFC 6533 §3: a sender with an ASCII address may read his mail where nothing but ASCII
+        // arrives; one with another address cannot.
+        let global = !sender.is_ascii();
+        let boundary = format!("=_{}", unique());
+        let mut fields = self.report_fields(sender, original, &boundary);
+        part(&mut fields, &boundary);
+        fields.text_body(&self.explanation(failures));
+        part(&mut fields, &boundary);
+        self.machine_part(&mut fields, failures, global);
+        if let Some(header) = original_header(original) {
+            part(&mut fields, &boundary);
+            header_part(&mut fields, &header, global);
+        }
+        fields.raw(format!("\r\n--{boundary}--\r\n").as_bytes());
+        Some(Content::new(fields.finish()))
+    }
+
+    fn report_fields(&self, sender: &Address, original: &Message, boundary: &str) -> Fields {
+        let subject = "Your message could not be delivered";
+        let mut fields = self.fields(&self.postmaster(), &[sender.clone().into()], subject, "auto-replied");
+        fields.thread(&Summary::of(original.header(), original.structure()));
+        let content_type = format!("multipart/report; report-type=delivery-status; boundary=\"{boundary}\"");
+        fields.plain("Content-Type", &content_type);
+        fields.end();
+        fields
+    }
+
+    fn explanation(&self, failures: &[Failure]) -> String {
+        let mut words = format!(
+            "This is the mail system at {}.\n\n\
+             Your message was not delivered to the following recipients; nobody will try again.\n",
+            self.hostname
+        );
+        for failure in failures {
+            let address = failure.original.as_ref().unwrap_or(&failure.recipient);
+            words.push_str(&format!("\n<{address}>\n"));
+            for line in failure.explanation.lines() {
+                words.push_str(&format!("    {line}\n"));
+            }
+        }
+        words
+    }
+
+    // RFC 3464 §2: the fields of the message, then those of each recipient, empty lines between.
+    fn machine_part(&self, fields: &mut Fields, failures: &[Failure], global: bool) {
+        let (kind, encoding) = match global {
+            true => ("message/global-delivery-status", "8bit"),
+            false => ("message/delivery-status", "7bit"),
+        };
+        fields.plain("Content-Type", kind);
+        fields.plain("Content-Transfer-Encoding", encoding);
+        fields.end();
+        fields.plain("Reporting-MTA", &format!("dns; {}", self.hostname));
+        fields.plain("Arrival-Date", &date());
+        for failure in failures {
+            fields.end();
+            if let Some(original) = &failure.original {
+                fields.plain("Original-Recipient", &typed_address(original, global));
+            }
+            fields.plain("Final-Recipient", &typed_address(&failure.recipient, global));
+            fields.plain("Action", "failed");
+            fields.plain("Status", &status(&failure.status));
+            fields.plain(
+                "Diagnostic-Code",
+                &format!("smtp; {}", diagnostic(&failure.diagnostic, global)),
+            );
+        }
+    }
+}
+
+fn part(fields: &mut Fields, boundary: &str) {
+    fields.raw(format!("\r\n--{boundary}\r\n").as_bytes());
+}
+
+// RFC 3464 §2.3.2; RFC 6533 §3 for the type utf-8.
+fn typed_address(address: &Address, global: bool) -> String {
+    match (address.is_ascii(), global) {
+        (true, _) => format!("rfc822; {address}"),
+        (false, true) => format!("utf-8; {address}"),
+        (false, false) => format!("utf-8; {}", ascii_form(&address.to_string())),
+    }
+}
+
+// RFC 3464 §2.3.4, RFC 3463 §2: three numbers. Anything else would make the field unreadable.
+fn status(status: &str) -> String {
+    let numbers: Vec<_> = status.split('.').collect();
+    let is_number = |text: &&str| (1..=3).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    let valid = numbers.len() == 3 && numbers.iter().all(is_number) && numbers[0] == "5";
+    if valid { status.to_owned() } else { "5.0.0".to_owned() }
+}
+
+fn diagnostic(text: &str, global: bool) -> String {
+    let legible = |c: char| if c.is_ascii() || global { c } else { '?' };
+    // A word longer than a line may be could not be folded.
+    let words = text
+        .split_whitespace()
+        .map(|word| word.chars().take(200).map(legible).collect::<String>());
+    let line = words.collect::<Vec<_>>().join(" ");
+    line.chars().take(DIAGNOSTIC_MAX).collect()
+}
+
+/// The header of the original up to its empty line; whole lines only, at most [`HEADER_MAX`]
+/// bytes. None where it cannot be read again: the report stands without it (RFC 6522 §3).
+fn original_header(original: &Message) -> Option<Vec<u8>> {
+    let head = original.head(HEADER_MAX).ok()?;
+    let mut header = Vec::new();
+    for line in head.split_inclusive(|byte| *byte == b'\n') {
+        let is_whole = line.ends_with(b"\n");
+        if !is_whole || line == b"\n" || line == b"\r\n" {
+            break;
+        }
+        header.extend_from_slice(line);
+    }
+    Some(header)
+}
+
+// RFC 6522 §4: text/rfc822-headers, quoted-printable where broken headers need it;
+// RFC 6533 §6: message/global-headers.
+fn header_part(fields: &mut Fields, header: &[u8], global: bool) {
+    let (encoding, body) = text::encode_bytes(header);
+    let is_utf8 = global && !header.is_ascii() && std::str::from_utf8(header).is_ok();
+    fields.plain(
+        "Content-Type",
+        if is_utf8 {
+            "message/global-headers"
+        } else {
+            "text/rfc822-headers"
+        },
+    );
+    fields.plain("Content-Transfer-Encoding", encoding);
+    fields.end();
+    fields.raw(&body);
+}
+
+#[cfg(test)]
+mod tests {
+    use mail_parser::{MessageParser, MimeHeaders, PartType};
+
+    use super::*;
+    use crate::submission::compose::tests::{bytes, check, composer};
+
+    fn address(text: &str) -> Address {
+        Address::parse(text).unwrap()
+    }
+
+    fn failure(recipient: &str) -> Failure {
+        Failure {
+            recipient: address(recipient),
+            original: None,
+            status: "5.7.1".to_owned(),
+            diagnostic: "550 5.7.1 Größe\r\nBcc: x@y".to_owned(),
+            explanation: "The recipient refuses it:\r\nnot on a Sunday".to_owned(),
+        }
+    }
+
+    fn report(sender: &str, failures: &[Failure], original: &[u8]) -> String {
+        let sender = ReversePath::Address(address(sender));
+        let original = Message::from_bytes(original);
+        let content = composer().delivery_status(&sender, failures, &original).unwrap();
+        bytes(&content)
+    }
+
+    fn parts(report: &str) -> Vec<(String, String)> {
+        let message = MessageParser::new().parse(report.as_bytes()).unwrap();
+        let part = |part: &mail_parser::MessagePart| {
+            let kind = part.content_type().unwrap();
+            let kind = format!("{}/{}", kind.ctype(), kind.subtype().unwrap());
+            let body = match &part.body {
+                PartType::Text(text) => text.to_string(),
+                _ => String::from_utf8_lossy(part.contents()).into_owned(),
+            };
+            (kind, body)
+        };
+        message.parts.iter().map(part).collect()
+    }
+
+    #[test]
+    fn the_null_reverse_path_is_never_answered() {
+        let original = Message::from_bytes("A: b\r\n\r\n".as_bytes());
+        assert!(
+            composer()
+                .delivery_status(&ReversePath::Null, &[failure("a@b")], &original)
+                .is_none()
+        );
+        let sender = ReversePath::Address(address("a@b"));
+        assert!(composer().delivery_status(&sender, &[], &original).is_none());
+    }
+
+    #[test]
+    fn a_report_has_three_parts() {
+        let mut second = failure("jörg@example.org");
+        second.original = Some(address("info@example.org"));
+        second.status = "5.2.2\r\nX: y".to_owned();
+        let original = "Message-ID: <1@example.com>\r\nSubject: Grüße\r\nTo: x\r\n\r\nsecret body\r\n";
+        let report = report(
+            "bob@example.com",
+            &[failure("ann@example.org"), second],
+            original.as_bytes(),
+        );
+        check(&report);
+        assert!(report.is_ascii() && !report.contains("secret"), "{report}");
+        assert!(report.contains("\r\nReferences: <1@example.com>\r\n"), "{report}");
+        let parts = parts(&report);
+        let kinds: Vec<_> = parts.iter().map(|part| part.0.as_str()).collect();
+        let expected = [
+            "multipart/report",
+            "text/plain",
+            "message/delivery-status",
+            "text/rfc822-headers",
+        ];
+        assert_eq!(kinds, expected, "{report}");
+        assert!(parts[1].1.contains("<ann@example.org>") && parts[1].1.contains("not on a Sunday"));
+        assert!(parts[1].1.contains("<info@example.org>"));
+        let groups: Vec<_> = parts[2].1.trim_end().split("\r\n\r\n").collect();
+        assert_eq!(groups.len(), 3, "{report}");
+        assert!(groups[0].starts_with("Reporting-MTA: dns; mx.example.org\r\n"));
+        assert_eq!(
+            groups[1],
+            "Final-Recipient: rfc822; ann@example.org\r\nAction: failed\r\nStatus: 5.7.1\r\n\
+             Diagnostic-Code: smtp; 550 5.7.1 Gr??e Bcc: x@y"
+        );
+        assert_eq!(
+            groups[2],
+            "Original-Recipient: rfc822; info@example.org\r\n\
+             Final-Recipient: utf-8; j\\x{F6}rg@example.org\r\nAction: failed\r\nStatus: 5.0.0\r\n\
+             Diagnostic-Code: smtp; 550 5.7.1 Gr??e Bcc: x@y"
+        );
+        assert!(parts[3].1.contains("Subject: Grüße"), "{report}");
+    }
+
+    #[test]
+    fn an_international_sender_gets_an_international_report() {
+        let original = "Subject: Grüße\n\nx\n".as_bytes();
+        let report = report("jörg@exämple.com", &[failure("änn@example.org")], original);
+        let kinds: Vec<_> = parts(&report).into_iter().map(|part| part.0).collect();
+        assert_eq!(kinds[2..], ["message/global-delivery-status", "message/global-headers"]);
+        assert!(
+            report.contains("\r\nFinal-Recipient: utf-8; änn@example.org\r\n"),
+            "{report}"
+        );
+        assert!(Content::new(report.into_bytes()).needs().unwrap().smtputf8);
+    }
+
+    #[test]
+    fn the_original_header_is_bounded() {
+        let long = format!("A: b\r\n{}", "B: c\r\n".repeat(20_000));
+        for (original, lines) in [
+            (b"".as_slice(), Some(0)),
+            (b"\r\nbody", Some(0)),
+            (b"A: b\r\nC: \xff\xfe\r\n\r\nx", Some(2)),
+            (b"A: b\n--=_x\n\nx", Some(2)),
+            (long.as_bytes(), None),
+        ] {
+            let message = Message::from_bytes(original);
+            let header = original_header(&message).unwrap();
+            assert!(header.len() <= HEADER_MAX);
+            let found = header.iter().filter(|byte| **byte == b'\n').count();
+            assert!(lines.is_none_or(|lines| lines == found), "{header:?}");
+            assert_eq!(parts(&report("a@b", &[failure("a@b")], original)).len(), 4);
+        }
+    }
+
+    #[test]
+    fn statuses() {
+        for (given, written) in [
+            ("5.2.2", "5.2.2"),
+            ("5.7.100", "5.7.100"),
+            ("4.2.2", "5.0.0"),
+            ("5.2", "5.0.0"),
+            ("5.x.2", "5.0.0"),
+            ("", "5.0.0"),
+        ] {
+            assert_eq!(status(given), written);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Redirected messages: as they came, after one field of our own.
+
+use crate::mail::Address;
+use crate::message::{Header, Message};
+use crate::submission::Content;
+use crate::submission::compose::ascii_form;
+
+/// Names the account that redirected a message, once for each pass.
+const REDIRECTED_FROM: &str = "X-Postroom-Redirected-From";
+
+impl Content {
+    /// `message` as the filter of `account` redirects it (RFC 5228 §4.2): byte for byte, after a
+    /// field that [`already_redirected`] knows again.
+    ///
+    /// `smtputf8` is [`crate::mail::Envelope::smtputf8`] of the message as it came.
+    #[must_use]
+    pub fn redirect(message: &Message, account: &Address, smtputf8: bool) -> Content {
+        let field = format!("{REDIRECTED_FROM}: {}\r\n", mark(account));
+        Content::before(field.into_bytes(), message, smtputf8)
+    }
+}
+
+/// Whether a filter of `account` has redirected this message before: it has come back, and
+/// sending it on again would make a loop (RFC 5228 §10).
+///
+/// The number of hops is [`Header::count`] of `Received`.
+#[must_use]
+pub fn already_redirected(header: &Header, account: &Address) -> bool {
+    let mark = mark(account);
+    // Words joined below it by a message that begins with white space do not count.
+    let is_mark = |value| first_word(value).eq_ignore_ascii_case(mark.as_bytes());
+    header.all(REDIRECTED_FROM).any(|field| is_mark(field.value()))
+}
+
+fn mark(account: &Address) -> String {
+    let folded = account.folded();
+    if folded.chars().all(|c| c.is_ascii_graphic()) {
+        folded
+    } else {
+        ascii_form(&folded)
+    }
+}
+
+fn first_word(value: &[u8]) -> &[u8] {
+    let word = value.trim_ascii_start();
+    let end = word.iter().position(u8::is_ascii_whitespace).unwrap_or(word.len());
+    &word[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::submission::compose::tests::bytes;
+
+    #[test]
+    fn what_was_redirected_is_known_again() {
+        let others = Address::parse("bob@example.org").unwrap();
+        for account in [
+            "ann@example.org",
+            "Ann@Example.ORG",
+            "jörg@exämple.org",
+            "\"a b\"@example.org",
+            "ann",
+        ] {
+            let account = Address::parse(account).unwrap();
+            for original in [
+                "Subject: x\r\n\r\nbody\r\n",
+                "Subject: x\n\nbody",
+                " odd\r\n\r\nbody",
+                "",
+            ] {
+                let message = Message::from_bytes(original.as_bytes());
+                assert!(!already_redirected(message.header(), &account));
+                let sent = bytes(&Content::redirect(&message, &account, false));
+                assert!(sent.ends_with(original) && sent.is_ascii(), "{sent:?}");
+                let again = Message::from_bytes(sent.into_bytes());
+                assert!(already_redirected(again.header(), &account), "{account} {original:?}");
+                assert!(!already_redirected(again.header(), &others));
+                let twice = Message::from_bytes(bytes(&Content::redirect(&again, &others, false)).into_bytes());
+                assert!(already_redirected(twice.header(), &account) && already_redirected(twice.header(), &others));
+            }
+        }
+    }
+}
