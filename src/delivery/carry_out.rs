@@ -1,0 +1,390 @@
+//! Carrying out a plan: stage, submit, publish, and then what holds nothing up.
+
+use std::time::SystemTime;
+
+use crate::mail::{Address, Cause, Flags, MailboxName, Outcome, Refusal, ReversePath};
+use crate::message::{Letter, Received, Trace};
+use crate::sieve::{Action, Plan, VacationReply};
+use crate::store::{Publication, Published, Remembered, Staged, Step, Target};
+use crate::submission::{Content, Kind, NamedAddress, Notification, Vacation, already_redirected};
+
+use super::failure::Failure;
+use super::notices::placements;
+use super::{CORRESPONDENTS_KEPT, DeliveredTo, Delivery, Sorter, correspondents};
+
+/// A plan sorted by stroke.
+#[derive(Default)]
+struct Wishes {
+    files: Vec<(MailboxName, Flags, bool)>,
+    redirects: Vec<Address>,
+    vacations: Vec<VacationReply>,
+    notifications: Vec<(String, Vec<Address>, String, u8)>,
+    remember: Vec<(Remembered, u64)>,
+}
+
+impl Wishes {
+    // A plan that rejects wants nothing else; its reason comes back as the error.
+    fn of(plan: Plan, keep_in: &MailboxName) -> Result<Wishes, String> {
+        let mut wishes = Wishes::default();
+        for action in plan.actions {
+            match action {
+                Action::Keep { flags } => wishes.files.push((keep_in.clone(), flags, true)),
+                Action::FileInto {
+                    mailbox, flags, create, ..
+                } => wishes.files.push((mailbox, flags, create)),
+                Action::Redirect { address, .. } => wishes.redirects.push(address),
+                Action::Discard => {}
+                Action::Reject { reason, .. } => return Err(reason),
+                Action::Vacation(reply) => wishes.vacations.push(reply),
+                Action::Notify {
+                    method,
+                    addresses,
+                    message,
+                    importance,
+                } => {
+                    wishes.notifications.push((method, addresses, message, importance));
+                }
+            }
+        }
+        wishes.remember = plan
+            .remember
+            .into_iter()
+            .map(|(id, seconds)| (Remembered::Duplicate(id), seconds))
+            .collect();
+        Ok(wishes)
+    }
+
+    // Whether something leaves this host, which no transaction takes back.
+    fn reach_out(&self) -> bool {
+        !self.redirects.is_empty() || !self.vacations.is_empty() || !self.notifications.is_empty()
+    }
+}
+
+impl Sorter {
+    pub(super) fn carry_out(&self, delivery: &Delivery<'_>, plan: Plan) -> Result<Outcome, Failure> {
+        let keep_in = delivery.keep_in.cloned().unwrap_or_else(MailboxName::inbox);
+        let mut wishes = match Wishes::of(plan, &keep_in) {
+            Ok(wishes) => wishes,
+            Err(reason) => return Ok(Outcome::Refused(Refusal::Rejected(reason))),
+        };
+        if wishes.reach_out()
+            && let Some(outcome) = self.again(delivery)?
+        {
+            return Ok(outcome);
+        }
+        let mut targets = self.targets(delivery, std::mem::take(&mut wishes.files));
+        if !targets.is_empty()
+            && let Some(outcome) = self.full(delivery)?
+        {
+            return Ok(outcome);
+        }
+        let mut staged = match targets.is_empty() {
+            true => None,
+            false => Some(self.stage(delivery)?),
+        };
+        let (redirected, kept) = self.redirect(delivery, &wishes.redirects)?;
+        if kept && !targets.iter().any(|target| target.mailbox.is_inbox()) {
+            targets.push(Target {
+                mailbox: MailboxName::inbox(),
+                flags: Flags::new(),
+            });
+            staged = Some(staged.map_or_else(|| self.stage(delivery), Ok)?);
+        }
+        let remember = std::mem::take(&mut wishes.remember);
+        let outcome = match staged {
+            Some(staged) => self.publish(delivery, staged, targets, remember, redirected)?,
+            None => self.record(delivery, &wishes, remember, redirected)?,
+        };
+        if !matches!(outcome, Outcome::Delivered { again: true, .. }) {
+            self.reply(delivery, wishes.vacations);
+            self.notify(delivery, wishes.notifications);
+        }
+        Ok(outcome)
+    }
+
+    fn again(&self, delivery: &Delivery<'_>) -> Result<Option<Outcome>, Failure> {
+        let before = self.done_before(delivery)?;
+        Ok(before.map(|id| Outcome::Delivered {
+            id,
+            placements: Vec::new(),
+            redirected: Vec::new(),
+            again: true,
+        }))
+    }
+
+    fn full(&self, delivery: &Delivery<'_>) -> Result<Option<Outcome>, Failure> {
+        let Delivery {
+            parcel,
+            recipient,
+            found,
+            ..
+        } = delivery;
+        let reverse_path = &parcel.envelope.reverse_path;
+        match self.is_full(found, &recipient.address, reverse_path, parcel.message.size())? {
+            None => Ok(None),
+            Some(full) => Ok(Some(self.again(delivery)?.unwrap_or(full))),
+        }
+    }
+
+    // Each mailbox once, all existing: what cannot be made is replaced by INBOX.
+    fn targets(&self, delivery: &Delivery<'_>, files: Vec<(MailboxName, Flags, bool)>) -> Vec<Target> {
+        let mut targets: Vec<Target> = Vec::new();
+        for (mailbox, flags, create) in files {
+            let mailbox = match self.ready(delivery, &mailbox, create) {
+                Ok(()) => mailbox,
+                Err(why) => {
+                    let name = mailbox.to_separated(self.options.separator);
+                    self.tell_of_action(delivery, &format!("file into {name}"), &why);
+                    MailboxName::inbox()
+                }
+            };
+            if !targets.iter().any(|target| target.mailbox == mailbox) {
+                targets.push(Target { mailbox, flags });
+            }
+        }
+        targets
+    }
+
+    fn ready(&self, delivery: &Delivery<'_>, mailbox: &MailboxName, create: bool) -> Result<(), String> {
+        match delivery.account.has_mailbox(mailbox) {
+            Ok(true) => Ok(()),
+            Ok(false) if create || mailbox.is_inbox() => delivery
+                .account
+                .create_mailbox(mailbox)
+                .map_err(|error| Cause::of(&error).to_string()),
+            Ok(false) => Err("there is no such mailbox; `fileinto :create` would make it".to_owned()),
+            Err(error) => Err(Cause::of(&error).to_string()),
+        }
+    }
+
+    fn stage<'a>(&self, delivery: &Delivery<'a>) -> Result<Box<dyn Staged + 'a>, Failure> {
+        let letter = Letter::new(delivery.parcel.message.clone(), &self.trace(delivery));
+        Ok(delivery.account.stage(&letter, delivery.key)?)
+    }
+
+    fn trace(&self, delivery: &Delivery<'_>) -> Trace {
+        let Delivery { parcel, recipient, .. } = delivery;
+        let envelope = &parcel.envelope;
+        let alone = envelope.recipients.len() == 1;
+        let shown = alone.then(|| recipient.address.clone());
+        let delivered_to = match self.options.delivered_to {
+            DeliveredTo::Single => shown.clone(),
+            DeliveredTo::Always => Some(recipient.address.clone()),
+            DeliveredTo::Never => None,
+        };
+        let original = recipient
+            .original
+            .clone()
+            .filter(|original| *original != recipient.address);
+        Trace {
+            return_path: envelope.reverse_path.clone(),
+            received: Some(Received {
+                client: envelope.client.clone(),
+                hostname: self.options.hostname.clone(),
+                id: parcel.id.clone(),
+                recipient: shown,
+                time: SystemTime::now(),
+            }),
+            original_to: original,
+            delivered_to,
+            extra: Vec::new(),
+        }
+    }
+
+    // Answers to whom it was redirected, and whether a copy must stay here because a
+    // redirect was refused for good or would make a loop.
+    fn redirect(&self, delivery: &Delivery<'_>, addresses: &[Address]) -> Result<(Vec<String>, bool), Failure> {
+        let Delivery {
+            parcel,
+            recipient,
+            found,
+            account,
+            key,
+            ..
+        } = delivery;
+        let owner = found.addresses.first().unwrap_or(&recipient.address);
+        let (mut redirected, mut kept) = (Vec::new(), false);
+        for address in addresses {
+            let about = format!("redirect to {address}");
+            if already_redirected(parcel.message.header(), owner) {
+                self.tell_of_action(
+                    delivery,
+                    &about,
+                    "the message has come back from an earlier redirect of yours",
+                );
+                kept = true;
+                continue;
+            }
+            let step = Step::Redirected(address.clone());
+            if account.step(*key, &step)?.is_none() {
+                let content = Content::redirect(&parcel.message, owner, parcel.envelope.smtputf8);
+                let sent =
+                    self.submitter
+                        .submit(&parcel.envelope.reverse_path, std::slice::from_ref(address), &content);
+                match sent {
+                    Ok(_) => account.put_step(*key, &step, &parcel.id)?,
+                    Err(error) if error.kind() == Kind::Permanent => {
+                        self.tell_of_action(delivery, &about, &Cause::of(&error).to_string());
+                        kept = true;
+                        continue;
+                    }
+                    Err(source) => {
+                        return Err(Failure::Redirect {
+                            address: address.to_string(),
+                            source,
+                        });
+                    }
+                }
+            }
+            redirected.push(address.to_string());
+        }
+        Ok((redirected, kept))
+    }
+
+    fn publish(
+        &self,
+        delivery: &Delivery<'_>,
+        staged: Box<dyn Staged + '_>,
+        targets: Vec<Target>,
+        mut remember: Vec<(Remembered, u64)>,
+        redirected: Vec<String>,
+    ) -> Result<Outcome, Failure> {
+        let Delivery {
+            parcel,
+            recipient,
+            found,
+            ..
+        } = delivery;
+        if found.quota.bytes.is_some() || found.quota.messages.is_some() {
+            let pair = correspondents(&parcel.envelope.reverse_path, &recipient.address);
+            remember.push((pair, CORRESPONDENTS_KEPT));
+        }
+        let published = staged.publish(Publication {
+            targets,
+            id: parcel.id.clone(),
+            remember,
+        })?;
+        let before = match &published {
+            Published::Before(id) => Some(id.clone()),
+            Published::Placed(_) => None,
+        };
+        Ok(Outcome::Delivered {
+            again: before.is_some(),
+            id: before.unwrap_or_else(|| parcel.id.clone()),
+            placements: placements(published),
+            redirected,
+        })
+    }
+
+    // Nothing is filed: what reached out is remembered, so that it is not done again.
+    fn record(
+        &self,
+        delivery: &Delivery<'_>,
+        wishes: &Wishes,
+        remember: Vec<(Remembered, u64)>,
+        redirected: Vec<String>,
+    ) -> Result<Outcome, Failure> {
+        let Delivery {
+            parcel, account, key, ..
+        } = delivery;
+        if wishes.reach_out() {
+            account.put_step(*key, &Step::Done, &parcel.id)?;
+        }
+        for (what, seconds) in remember {
+            account.remember(&what, seconds)?;
+        }
+        Ok(Outcome::Delivered {
+            id: parcel.id.clone(),
+            placements: Vec::new(),
+            redirected,
+            again: false,
+        })
+    }
+
+    // At most once: it is remembered, durably, before it is sent.
+    fn reply(&self, delivery: &Delivery<'_>, replies: Vec<VacationReply>) {
+        let Delivery {
+            parcel,
+            recipient,
+            found,
+            account,
+            ..
+        } = delivery;
+        for reply in replies {
+            let memory = Remembered::Reply {
+                handle: reply.handle,
+                address: reply.address.clone(),
+            };
+            match account.remember(&memory, reply.period.seconds()) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(error) => {
+                    tracing::warn!(id = %parcel.id, user = %found.user, %error, "no vacation reply: it could not be remembered");
+                    continue;
+                }
+            }
+            let own = found.addresses.first().unwrap_or(&recipient.address);
+            let nameless = |address: &Address| NamedAddress {
+                name: String::new(),
+                address: address.clone(),
+            };
+            let vacation = Vacation {
+                to: nameless(&reply.address),
+                from: reply
+                    .from
+                    .as_deref()
+                    .and_then(NamedAddress::parse)
+                    .unwrap_or_else(|| nameless(own)),
+                subject: reply.subject,
+                text: reply.message,
+                mime: reply.mime,
+            };
+            let content = self.submitter.composer().vacation(&vacation, &parcel.message);
+            self.send(
+                delivery,
+                "vacation reply",
+                std::slice::from_ref(&reply.address),
+                &content,
+            );
+        }
+    }
+
+    fn notify(&self, delivery: &Delivery<'_>, notifications: Vec<(String, Vec<Address>, String, u8)>) {
+        let Delivery {
+            parcel,
+            recipient,
+            found,
+            ..
+        } = delivery;
+        let owner = found.addresses.first().unwrap_or(&recipient.address);
+        for (method, to, message, importance) in notifications {
+            if to.is_empty() {
+                tracing::warn!(id = %parcel.id, user = %found.user, method, "no notification: only mailto is known");
+                continue;
+            }
+            let notification = Notification {
+                to: to.clone(),
+                owner: owner.clone(),
+                from: None,
+                method,
+                message,
+                importance,
+            };
+            let content = self.submitter.composer().notification(&notification, &parcel.message);
+            self.send(delivery, "notification", &to, &content);
+        }
+    }
+
+    // Mail of our own making: where it cannot leave, the delivery stands all the same.
+    fn send(&self, delivery: &Delivery<'_>, what: &str, to: &[Address], content: &Content) {
+        let Delivery { parcel, found, .. } = delivery;
+        let to_text = to.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        match self.submitter.submit(&ReversePath::Null, to, content) {
+            Ok(_) => tracing::info!(id = %parcel.id, user = %found.user, to = %to_text, "{what} sent"),
+            Err(error) => {
+                let cause = Cause::of(&error);
+                tracing::warn!(id = %parcel.id, user = %found.user, to = %to_text, %cause, "{what} not sent");
+            }
+        }
+    }
+}

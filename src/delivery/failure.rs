@@ -1,0 +1,84 @@
+//! The one place that turns an error into an outcome.
+
+use std::error::Error;
+use std::io;
+
+use crate::directory::LookupError;
+use crate::mail::{Cause, Deferral, Outcome, Refusal};
+use crate::sieve::FolderError;
+use crate::store::StoreError;
+use crate::submission::SubmitError;
+
+/// What can go wrong in a delivery; all of it is temporary.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// The directory cannot tell.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+    /// A script cannot be read.
+    #[error(transparent)]
+    Script(#[from] FolderError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A redirect could not be handed over.
+    #[error("cannot redirect to {address}")]
+    Redirect {
+        /// To whom.
+        address: String,
+        /// Why.
+        #[source]
+        source: SubmitError,
+    },
+    /// The message itself cannot be read back.
+    #[error("cannot read the spooled message")]
+    Spool(#[source] io::Error),
+}
+
+impl Failure {
+    /// The outcome for the recipient, with the whole chain of causes for the log.
+    pub(super) fn into_outcome(self) -> Outcome {
+        let cause = self.cause();
+        match self {
+            Failure::Store(error) if error.is_disk_full() => Outcome::Deferred(Deferral::DiskFull(cause)),
+            _ => Outcome::Deferred(Deferral::Trouble(cause)),
+        }
+    }
+
+    fn cause(&self) -> Cause {
+        let cause = Cause::of(self);
+        match io_error(self).map(io::Error::kind) {
+            Some(io::ErrorKind::PermissionDenied) => Cause::new(format!(
+                "{cause}; it must belong to the user that postroom runs as ({})",
+                whoami()
+            )),
+            Some(io::ErrorKind::ReadOnlyFilesystem) => Cause::new(format!("{cause}; mount it writable")),
+            _ => cause,
+        }
+    }
+}
+
+/// The outcome for an account that is full.
+pub(super) fn over_quota(refuse: bool) -> Outcome {
+    match refuse {
+        true => Outcome::Refused(Refusal::OverQuota),
+        false => Outcome::Deferred(Deferral::OverQuota),
+    }
+}
+
+fn io_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<io::Error>() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+fn whoami() -> String {
+    let uid = nix::unistd::Uid::effective();
+    let user = nix::unistd::User::from_uid(uid).ok().flatten();
+    user.map_or_else(|| format!("uid {uid}"), |user| user.name)
+}

@@ -1,0 +1,315 @@
+//! The sorting table: what becomes of one message for one recipient.
+//!
+//! Called by `server` and by `cli::deliver`. [`Sorter::resolve`] answers at RCPT TO,
+//! [`Sorter::deliver`] after the message is complete; both end in an [`Outcome`],
+//! whatever goes wrong on the way.
+//!
+//! A plan is carried out in three strokes: stage the bytes durably, submit redirects
+//! (they cannot be undone, so they come after what may fail), publish. Replies of
+//! `vacation` and notices go out last; they never hold up a delivery.
+
+mod carry_out;
+mod failure;
+mod gate;
+mod inquiry;
+mod key;
+mod notices;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::directory::{Directory, Found};
+use crate::mail::{Address, DeliveryId, Envelope, MailboxName, Outcome, Recipient, Refusal, ReversePath};
+use crate::message::Message;
+use crate::sieve::{Engine, Evaluation, Incoming, ScriptFolders, Scripts, load, load_user};
+use crate::store::{Account, Remembered, Step, Store};
+use crate::submission::Submitter;
+
+pub use notices::failed;
+
+use failure::Failure;
+use gate::Gate;
+use inquiry::Inquiry;
+
+/// Seconds for which a sender and recipient are remembered, for the answer at RCPT TO:
+/// as long as a delivery itself (DESIGN: invariant 4).
+const CORRESPONDENTS_KEPT: u64 = 7 * 86_400;
+/// Bytes of large messages that filters may hold in memory at a time.
+const FILTERED_AT_ONCE: u64 = 48 * 1024 * 1024;
+
+/// How deliveries are made.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// This host's name, in Received fields and for filters.
+    pub hostname: String,
+    /// When Delivered-To is written.
+    pub delivered_to: DeliveredTo,
+    /// Whether a full account refuses (552) rather than defers (452).
+    pub refuse_over_quota: bool,
+    /// More Received fields than this are a loop.
+    pub hops: usize,
+    /// What separates the levels of mailbox names in scripts.
+    pub separator: char,
+    /// Whether filters run at all.
+    pub filter: bool,
+    /// Site scripts, or folders of them, before the user's.
+    pub before: Vec<PathBuf>,
+    /// The script of users without one.
+    pub default: Option<PathBuf>,
+    /// Site scripts, or folders of them, after the user's.
+    pub after: Vec<PathBuf>,
+    /// Bytes a script may have.
+    pub script_size: usize,
+}
+
+/// When Delivered-To is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveredTo {
+    /// With one recipient only, so that none learns of another.
+    Single,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// A complete message with its envelope.
+#[derive(Clone, Debug)]
+pub struct Parcel {
+    /// The message.
+    pub message: Message,
+    /// The envelope.
+    pub envelope: Envelope,
+    /// The id of this delivery.
+    pub id: DeliveryId,
+}
+
+/// The sorting table: all that deliveries share. One for a process.
+pub struct Sorter {
+    directory: Box<dyn Directory>,
+    store: Arc<dyn Store>,
+    engine: Engine,
+    submitter: Submitter,
+    options: Options,
+    gate: Gate,
+}
+
+/// One delivery on its way: a parcel, a recipient, an account.
+pub(crate) struct Delivery<'a> {
+    parcel: &'a Parcel,
+    recipient: &'a Recipient,
+    found: &'a Found,
+    account: &'a dyn Account,
+    key: u64,
+    keep_in: Option<&'a MailboxName>,
+}
+
+impl Sorter {
+    /// A sorting table over these rooms.
+    #[must_use]
+    pub fn new(
+        directory: Box<dyn Directory>,
+        store: Arc<dyn Store>,
+        engine: Engine,
+        submitter: Submitter,
+        options: Options,
+    ) -> Sorter {
+        Sorter {
+            directory,
+            store,
+            engine,
+            submitter,
+            options,
+            gate: Gate::new(FILTERED_AT_ONCE),
+        }
+    }
+
+    /// Who gets the mail of an address; asked at RCPT TO, so that a sender hears at once
+    /// what can be known at once. `size` is the declared one in bytes.
+    ///
+    /// # Errors
+    /// The outcome for this recipient: unknown, full, or not to be told now.
+    pub fn resolve(&self, address: &Address, reverse_path: &ReversePath, size: u64) -> Result<Found, Outcome> {
+        let found = match self.directory.find(address) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Err(Outcome::Refused(Refusal::UnknownUser)),
+            Err(error) => return Err(Failure::Lookup(error).into_outcome()),
+        };
+        match self.is_full(&found, address, reverse_path, size) {
+            Ok(None) => Ok(found),
+            Ok(Some(outcome)) => Err(outcome),
+            Err(failure) => Err(failure.into_outcome()),
+        }
+    }
+
+    /// The account of a name given on the command line.
+    ///
+    /// # Errors
+    /// As [`Sorter::resolve`].
+    pub fn resolve_user(&self, user: &str) -> Result<Found, Outcome> {
+        match self.directory.find_user(user) {
+            Ok(Some(found)) => Ok(found),
+            Ok(None) => Err(Outcome::Refused(Refusal::UnknownUser)),
+            Err(error) => Err(Failure::Lookup(error).into_outcome()),
+        }
+    }
+
+    /// Delivers a message to one recipient. `keep` goes into `keep_in`, by default INBOX.
+    #[must_use]
+    pub fn deliver(
+        &self,
+        parcel: &Parcel,
+        recipient: &Recipient,
+        found: &Found,
+        keep_in: Option<&MailboxName>,
+    ) -> Outcome {
+        if parcel.message.header().count("Received") > self.options.hops {
+            return Outcome::Refused(Refusal::Loop);
+        }
+        let account = match self.store.account(&found.user, &found.home) {
+            Ok(account) => account,
+            Err(error) => return Failure::Store(error).into_outcome(),
+        };
+        let key = key::redelivery_key(&parcel.message, &parcel.envelope.reverse_path, &recipient.address);
+        let delivery = Delivery {
+            parcel,
+            recipient,
+            found,
+            account: account.as_ref(),
+            key,
+            keep_in,
+        };
+        self.filter(&delivery).unwrap_or_else(Failure::into_outcome)
+    }
+
+    fn filter(&self, delivery: &Delivery<'_>) -> Result<Outcome, Failure> {
+        let scripts = self.scripts(delivery.found)?;
+        let evaluation = self.evaluate(delivery, &scripts);
+        for note in &evaluation.notes {
+            tracing::info!(id = %delivery.parcel.id, user = %delivery.found.user, "{note}");
+        }
+        if let Some(error) = &evaluation.error {
+            self.tell_of_script(delivery, error);
+        }
+        self.carry_out(delivery, evaluation.plan)
+    }
+
+    fn evaluate(&self, delivery: &Delivery<'_>, scripts: &Scripts) -> Evaluation {
+        let Delivery {
+            parcel,
+            recipient,
+            found,
+            account,
+            ..
+        } = delivery;
+        let incoming = Incoming {
+            message: &parcel.message,
+            reverse_path: &parcel.envelope.reverse_path,
+            recipient: &recipient.address,
+            original: recipient.original.as_ref(),
+            detail: found.detail.as_deref(),
+            own_addresses: &found.addresses,
+            separator: self.options.separator,
+            hostname: &self.options.hostname,
+        };
+        let folders = ScriptFolders::of_user(&found.home, self.global_folder(), self.options.script_size);
+        // A filter that reads bodies holds the message about twice: as it is, and decoded.
+        let size = if self.engine.needs_whole(scripts) {
+            parcel.message.size() * 2
+        } else {
+            0
+        };
+        let _passage = self.gate.pass(size);
+        self.engine.run(
+            scripts,
+            &incoming,
+            &Inquiry {
+                account: *account,
+                folders: &folders,
+            },
+        )
+    }
+
+    fn scripts(&self, found: &Found) -> Result<Scripts, Failure> {
+        let Options {
+            filter,
+            before,
+            default,
+            after,
+            script_size,
+            ..
+        } = &self.options;
+        if !filter {
+            return Ok(Scripts::default());
+        }
+        let user = load_user(&found.home, *script_size)?;
+        let default = match (&user, default) {
+            (None, Some(path)) => load(std::slice::from_ref(path), *script_size)?.pop(),
+            _ => None,
+        };
+        Ok(Scripts {
+            before: load(before, *script_size)?,
+            user,
+            default,
+            after: load(after, *script_size)?,
+        })
+    }
+
+    // Where site scripts and users find `include :global`: beside the first site script.
+    fn global_folder(&self) -> Option<PathBuf> {
+        let Options { before, after, .. } = &self.options;
+        let first = before.first().or(after.first())?;
+        let folder = if first.is_dir() {
+            first.as_path()
+        } else {
+            first.parent()?
+        };
+        Some(folder.join("global"))
+    }
+
+    // Asked before and after the message; what the index says is looked at again when it
+    // says "full", because users delete with other programs.
+    fn is_full(
+        &self,
+        found: &Found,
+        recipient: &Address,
+        reverse_path: &ReversePath,
+        size: u64,
+    ) -> Result<Option<Outcome>, Failure> {
+        if found.quota.bytes.is_none() && found.quota.messages.is_none() {
+            return Ok(None);
+        }
+        let account = self.store.account(&found.user, &found.home)?;
+        if self.has_room(found, account.as_ref(), size)? {
+            return Ok(None);
+        }
+        account.reconcile()?;
+        if self.has_room(found, account.as_ref(), size)? {
+            return Ok(None);
+        }
+        // It may be the very delivery that filled the box, sent again.
+        let remembered = account.remembers(&correspondents(reverse_path, recipient))?;
+        Ok(Some(failure::over_quota(self.options.refuse_over_quota && !remembered)))
+    }
+
+    fn has_room(&self, found: &Found, account: &dyn Account, size: u64) -> Result<bool, Failure> {
+        let used = account.usage()?;
+        let bytes = u64::try_from(used.size).unwrap_or(0);
+        let messages = u64::try_from(used.messages).unwrap_or(0);
+        let fits =
+            |used: u64, more: u64, limit: Option<u64>| limit.is_none_or(|limit| used.saturating_add(more) <= limit);
+        Ok(fits(bytes, size.max(1), found.quota.bytes) && fits(messages, 1, found.quota.messages))
+    }
+
+    // Whether all of it was done before; asked before what cannot be undone.
+    fn done_before(&self, delivery: &Delivery<'_>) -> Result<Option<DeliveryId>, Failure> {
+        Ok(delivery.account.step(delivery.key, &Step::Done)?)
+    }
+}
+
+fn correspondents(reverse_path: &ReversePath, recipient: &Address) -> Remembered {
+    Remembered::Correspondents {
+        from: reverse_path.to_string(),
+        to: recipient.clone(),
+    }
+}

@@ -1,0 +1,127 @@
+//! What is told to people: owners of accounts, and senders of refused mail.
+
+use crate::mail::{Flags, MailboxName, Outcome, Placement, Recipient, ReversePath};
+use crate::message::{Letter, Message, Trace};
+use crate::sieve::ScriptError;
+use crate::store::{Publication, Published, Remembered, Target};
+use crate::submission::{Failure as Failed, SubmitError};
+
+use super::failure::Failure;
+use super::{Delivery, Parcel, Sorter, key};
+
+/// Seconds in which an owner is told of one thing once: a day.
+const TOLD_AGAIN: u64 = 86_400;
+
+impl Sorter {
+    /// Tells the sender of a message which recipients did not get it, by a delivery
+    /// status notification (RFC 3464); nothing is sent to a null reverse path.
+    ///
+    /// # Errors
+    /// Where the notification could not be handed over.
+    pub fn report_refused(&self, parcel: &Parcel, refused: &[Failed]) -> Result<(), SubmitError> {
+        let reverse_path = &parcel.envelope.reverse_path;
+        let composer = self.submitter.composer();
+        let Some(content) = composer.delivery_status(reverse_path, refused, &parcel.message) else {
+            return Ok(());
+        };
+        let Some(sender) = reverse_path.address() else {
+            return Ok(());
+        };
+        self.submitter
+            .submit(&ReversePath::Null, std::slice::from_ref(sender), &content)
+            .map(drop)
+    }
+
+    /// Tells the owner, once a day, that a script failed.
+    pub(super) fn tell_of_script(&self, delivery: &Delivery<'_>, error: &ScriptError) {
+        tracing::warn!(id = %delivery.parcel.id, user = %delivery.found.user, "a filter failed, the message is kept in INBOX: {error}");
+        let subject = "Your mail filter has an error";
+        let text = format!(
+            "A message for you could not be filtered as your scripts say. It is in your INBOX.\n\n\
+             The error is:\n\n    {error}\n\n\
+             Until it is mended, mail that meets the error is kept in INBOX.\n\
+             You are told of this error once a day.\n"
+        );
+        self.tell_owner(delivery, &format!("script {error}"), subject, &text);
+    }
+
+    /// Tells the owner, once a day, that one action could not be carried out.
+    pub(super) fn tell_of_action(&self, delivery: &Delivery<'_>, about: &str, why: &str) {
+        tracing::warn!(id = %delivery.parcel.id, user = %delivery.found.user, "{about}: {why}; the message is kept in INBOX");
+        let subject = "A message could not be filed as you wished";
+        let text = format!(
+            "Your mail filter asked for this: {about}.\n\nIt could not be done: {why}.\n\n\
+             The message is in your INBOX. You are told of this once a day.\n"
+        );
+        self.tell_owner(delivery, about, subject, &text);
+    }
+
+    // A notice that cannot be delivered is no reason to hold the message.
+    fn tell_owner(&self, delivery: &Delivery<'_>, about: &str, subject: &str, text: &str) {
+        if let Err(failure) = self.put_notice(delivery, about, subject, text) {
+            tracing::warn!(user = %delivery.found.user, %failure, "cannot tell the owner: {subject}");
+        }
+    }
+
+    fn put_notice(&self, delivery: &Delivery<'_>, about: &str, subject: &str, text: &str) -> Result<(), Failure> {
+        let Delivery {
+            found,
+            account,
+            parcel,
+            recipient,
+            ..
+        } = delivery;
+        if !account.remember(&Remembered::Notice(about.to_owned()), TOLD_AGAIN)? {
+            return Ok(());
+        }
+        let owner = found.addresses.first().unwrap_or(&recipient.address);
+        let content = self.submitter.composer().notice(owner, subject, text);
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut content.reader(), &mut bytes).map_err(Failure::Spool)?;
+        let message = Message::from_bytes(bytes);
+        let key = key::redelivery_key(&message, &ReversePath::Null, owner);
+        let trace = Trace {
+            return_path: ReversePath::Null,
+            received: None,
+            original_to: None,
+            delivered_to: None,
+            extra: Vec::new(),
+        };
+        let staged = account.stage(&Letter::new(message, &trace), key)?;
+        let target = Target {
+            mailbox: MailboxName::inbox(),
+            flags: Flags::new(),
+        };
+        let publication = Publication {
+            targets: vec![target],
+            id: parcel.id.clone(),
+            remember: Vec::new(),
+        };
+        staged.publish(publication)?;
+        Ok(())
+    }
+}
+
+/// What a delivery status notification says of a refused recipient.
+#[must_use]
+pub fn failed(recipient: &Recipient, status: (u8, u16, u16), diagnostic: String, outcome: &Outcome) -> Failed {
+    let explanation = match outcome {
+        Outcome::Refused(crate::mail::Refusal::Rejected(reason)) => reason.clone(),
+        _ => String::new(),
+    };
+    Failed {
+        recipient: recipient.address.clone(),
+        original: recipient.original.clone(),
+        status: format!("{}.{}.{}", status.0, status.1, status.2),
+        diagnostic,
+        explanation,
+    }
+}
+
+/// The copies that publishing made.
+pub(super) fn placements(published: Published) -> Vec<Placement> {
+    match published {
+        Published::Placed(placements) => placements,
+        Published::Before(_) => Vec::new(),
+    }
+}
