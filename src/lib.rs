@@ -12,3 +12,4 @@ pub mod sieve;
 pub mod smtp;
 pub mod store;
 pub mod submission;
+pub mod telemetry;
