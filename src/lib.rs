@@ -8,6 +8,7 @@ pub mod index;
 pub mod mail;
 pub mod maildir;
 pub mod message;
+pub mod server;
 pub mod sieve;
 pub mod smtp;
 pub mod store;

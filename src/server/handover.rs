@@ -1,0 +1,199 @@
+//! From a complete message to its deliveries, their replies and their log lines.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::{JoinError, JoinSet};
+
+use crate::delivery::{Parcel, failed};
+use crate::directory::Found;
+use crate::mail::{Address, Cause, Deferral, DeliveryId, Envelope, Outcome, Recipient, ReversePath};
+use crate::message::{Message, SpoolError, Summary};
+use crate::smtp::{EnhancedStatus, Reply, enhanced_status, one_reply};
+use crate::telemetry::{About, Line};
+
+use super::Shared;
+
+/// A message with all its recipients.
+pub(super) struct Consignment {
+    shared: Arc<Shared>,
+    parcel: Arc<Parcel>,
+    accounts: HashMap<Address, Found>,
+    begun: Instant,
+}
+
+impl Consignment {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        message: Message,
+        envelope: Envelope,
+        accounts: HashMap<Address, Found>,
+        begun: Instant,
+    ) -> Consignment {
+        let parcel = Arc::new(Parcel {
+            message,
+            envelope,
+            id: DeliveryId::new(),
+        });
+        Consignment {
+            shared,
+            parcel,
+            accounts,
+            begun,
+        }
+    }
+
+    /// RFC 2033 §4.2: one reply for each accepted recipient, in RCPT order.
+    pub(super) async fn lmtp_replies(mut self, utf8: bool) -> Vec<Reply> {
+        let outcomes = self.deliver().await;
+        outcomes
+            .iter()
+            .map(|outcome| Reply::of(outcome, &self.parcel.id, utf8))
+            .collect()
+    }
+
+    /// One reply for all; where some were refused, their sender gets a notification.
+    pub(super) async fn smtp_reply(mut self, utf8: bool) -> Reply {
+        let outcomes = self.deliver().await;
+        let Parcel { id, envelope, .. } = &*self.parcel;
+        let (reply, refused) = one_reply(&outcomes, id, utf8);
+        if refused.is_empty() {
+            return reply;
+        }
+        let failures: Vec<_> = refused
+            .into_iter()
+            .map(|at| {
+                let diagnostic = Reply::of(&outcomes[at], id, true).to_string();
+                failed(
+                    &envelope.recipients[at],
+                    enhanced_status(&outcomes[at]),
+                    diagnostic,
+                    &outcomes[at],
+                )
+            })
+            .collect();
+        let (shared, parcel) = (self.shared.clone(), self.parcel.clone());
+        let reported = tokio::task::spawn_blocking(move || shared.sorter.report_refused(&parcel, &failures)).await;
+        match reported {
+            Ok(Ok(())) => reply,
+            Ok(Err(error)) => {
+                tracing::warn!(%id, cause = %Cause::of(&error), "cannot notify the sender of refused recipients");
+                Reply::trouble(id)
+            }
+            Err(panic) => Reply::of(&died(&panic), id, utf8),
+        }
+    }
+
+    // Recipients are independent (invariant 5); their outcomes come back in RCPT order.
+    async fn deliver(&mut self) -> Vec<Outcome> {
+        let mut tasks = JoinSet::new();
+        let mut places = HashMap::new();
+        let recipients = self.parcel.envelope.recipients.len();
+        for (at, recipient) in self.parcel.envelope.recipients.iter().enumerate() {
+            let found = self.accounts.get(&recipient.address).cloned();
+            let (shared, parcel, begun) = (self.shared.clone(), self.parcel.clone(), self.begun);
+            let permit = shared.clone();
+            // The semaphore is never closed.
+            let Ok(_permit) = permit.deliveries.acquire().await else {
+                continue;
+            };
+            _permit.forget();
+            let task = tasks.spawn_blocking(move || {
+                let outcome = deliver_one(&shared, &parcel, at, found, begun);
+                shared.deliveries.add_permits(1);
+                (at, outcome)
+            });
+            places.insert(task.id(), at);
+        }
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; recipients];
+        while let Some(joined) = tasks.join_next().await {
+            match joined {
+                Ok((at, outcome)) => outcomes[at] = Some(outcome),
+                Err(panic) => {
+                    self.shared.deliveries.add_permits(1);
+                    if let Some(at) = places.get(&panic.id()) {
+                        outcomes[*at] = Some(died(&panic));
+                    }
+                }
+            }
+        }
+        let lost = || Outcome::Deferred(Deferral::Trouble(Cause::new("the delivery did not end")));
+        outcomes
+            .into_iter()
+            .map(|outcome| outcome.unwrap_or_else(lost))
+            .collect()
+    }
+}
+
+fn deliver_one(shared: &Shared, parcel: &Parcel, at: usize, found: Option<Found>, begun: Instant) -> Outcome {
+    let recipient = &parcel.envelope.recipients[at];
+    let reverse_path = &parcel.envelope.reverse_path;
+    let size = parcel.message.size();
+    let found = found.map_or_else(|| shared.sorter.resolve(&recipient.address, reverse_path, size), Ok);
+    let (outcome, user) = match found {
+        Ok(found) => (shared.sorter.deliver(parcel, recipient, &found, None), Some(found.user)),
+        Err(outcome) => (outcome, None),
+    };
+    record(&outcome, parcel, recipient, user.as_deref(), begun.elapsed());
+    outcome
+}
+
+fn record(outcome: &Outcome, parcel: &Parcel, recipient: &Recipient, user: Option<&str>, time: Duration) {
+    let summary = Summary::of(parcel.message.header(), parcel.message.structure());
+    let about = About {
+        id: &parcel.id,
+        from: &parcel.envelope.reverse_path,
+        to: &recipient.address,
+        user,
+        message_id: summary.message_id.as_deref(),
+        size: parcel.message.size(),
+        code: &dotted(enhanced_status(outcome)),
+        time,
+    };
+    Line::of(outcome, &about).record();
+}
+
+/// The reply to a recipient that is refused before there is a message, and its log line.
+pub(super) fn refuse(
+    outcome: &Outcome,
+    id: &DeliveryId,
+    reverse_path: &ReversePath,
+    recipient: &Recipient,
+    utf8: bool,
+) -> Reply {
+    let about = About {
+        id,
+        from: reverse_path,
+        to: &recipient.address,
+        user: None,
+        message_id: None,
+        size: 0,
+        code: &dotted(enhanced_status(outcome)),
+        time: Duration::ZERO,
+    };
+    Line::of(outcome, &about).record();
+    Reply::of(outcome, id, utf8)
+}
+
+/// The outcome of a thread that panicked: the message stays with the MTA.
+pub(super) fn died(panic: &JoinError) -> Outcome {
+    tracing::error!(%panic, "a delivery ended in a fault of postroom; please report it");
+    Outcome::Deferred(Deferral::Trouble(Cause::new(format!("fault in postroom: {panic}"))))
+}
+
+/// The outcome of a message that could not be spooled.
+pub(super) fn spool_outcome(error: &SpoolError) -> Outcome {
+    let cause = Cause::of(error);
+    let full = [rustix::io::Errno::NOSPC, rustix::io::Errno::DQUOT].map(rustix::io::Errno::raw_os_error);
+    match error {
+        SpoolError::Io { source, .. } if source.raw_os_error().is_some_and(|code| full.contains(&code)) => {
+            Outcome::Deferred(Deferral::DiskFull(cause))
+        }
+        _ => Outcome::Deferred(Deferral::Trouble(cause)),
+    }
+}
+
+fn dotted((class, subject, detail): EnhancedStatus) -> String {
+    format!("{class}.{subject}.{detail}")
+}

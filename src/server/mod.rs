@@ -1,0 +1,86 @@
+//! The doors: listeners and connections. Here, and only here, it is async.
+//!
+//! Called by `cli::serve`: [`Doors::bind`] opens the sockets while there is still the
+//! right to, [`run`] serves until the process is told to stop (SIGTERM, SIGINT).
+//! Sessions in the middle of a message finish it; all others get 421 4.3.2.
+
+mod connection;
+mod doors;
+mod handover;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Semaphore, mpsc, watch};
+
+use crate::delivery::Sorter;
+use crate::message::SpoolOptions;
+use crate::smtp;
+
+pub use doors::{BindError, Doors, Listen, Place};
+
+/// Threads beside those of deliveries, for lookups at RCPT TO.
+const LOOKUPS: usize = 32;
+
+/// How the server treats its connections.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Connections at once; further ones get 421.
+    pub connections: usize,
+    /// Deliveries at once; others wait.
+    pub deliveries: usize,
+    /// How long a peer may be silent.
+    pub idle: Duration,
+    /// Where messages wait until they are complete.
+    pub spool: SpoolOptions,
+    /// What sessions say and bear; each door sets its own protocol.
+    pub session: smtp::Options,
+}
+
+/// What all connections share.
+struct Shared {
+    sorter: Arc<Sorter>,
+    options: Options,
+    deliveries: Semaphore,
+    connections: Arc<Semaphore>,
+}
+
+/// Serves until SIGTERM or SIGINT, and returns when the last session has ended.
+///
+/// # Errors
+/// Where the system refuses threads, signals or the sockets.
+pub fn run(doors: Doors, sorter: Sorter, options: Options) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(options.deliveries + LOOKUPS)
+        .build()?;
+    let shared = Arc::new(Shared {
+        sorter: Arc::new(sorter),
+        deliveries: Semaphore::new(options.deliveries.max(1)),
+        connections: Arc::new(Semaphore::new(options.connections.max(1))),
+        options,
+    });
+    runtime.block_on(serve(doors, shared))
+}
+
+async fn serve(doors: Doors, shared: Arc<Shared>) -> io::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (stop, stopping) = watch::channel(false);
+    // Each connection holds a sender; when the last is gone, so are the connections.
+    let (alive, mut ended) = mpsc::channel::<()>(1);
+    for door in doors.open()? {
+        tokio::spawn(door.accept(shared.clone(), stopping.clone(), alive.clone()));
+    }
+    drop((alive, stopping));
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping: sessions in a message finish it");
+    let _ = stop.send(true);
+    let _ = ended.recv().await;
+    tracing::info!("stopped");
+    Ok(())
+}
