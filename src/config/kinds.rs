@@ -1,0 +1,315 @@
+//! The kinds of values: how each is written, checked and printed.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::written::{
+    account, address, delimiters, domain, home_folder, limit, mode, number, path, period, show_period, size, socket,
+    text, whole, wrong,
+};
+use super::{HostPort, ListenAddress};
+use crate::directory::show_size;
+use crate::mail::Address;
+
+/// A kind of value.
+pub(super) trait Kind {
+    /// The value as the rooms take it.
+    type Value;
+
+    /// What a person must write: "a size, such as \"50 MiB\"".
+    fn expected() -> String;
+
+    /// Checks what is written; relative paths count from `folder`.
+    fn read(written: &Written<'_>, folder: &Path) -> Result<Self::Value, Wrong>;
+
+    /// What it is when nothing is written; none: it must be written.
+    fn absent() -> Option<Self::Value> {
+        None
+    }
+
+    /// As TOML; none: nothing is to be written.
+    fn show(value: &Self::Value) -> Option<String>;
+}
+
+/// A value of the file, with its place.
+pub(super) type Written<'a> = Spanned<DeValue<'a>>;
+
+/// A place where something else is expected.
+pub(super) struct Wrong {
+    pub span: Range<usize>,
+    /// More than the kind's [`Kind::expected`] says.
+    pub why: Option<String>,
+}
+
+/// A text as TOML has it.
+pub(super) fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+/// Nothing, or a value.
+pub(super) struct Optional<K>(PhantomData<K>);
+
+impl<K: Kind> Kind for Optional<K> {
+    type Value = Option<K::Value>;
+
+    fn expected() -> String {
+        K::expected()
+    }
+
+    fn read(written: &Written<'_>, folder: &Path) -> Result<Self::Value, Wrong> {
+        K::read(written, folder).map(Some)
+    }
+
+    fn absent() -> Option<Self::Value> {
+        Some(None)
+    }
+
+    fn show(value: &Self::Value) -> Option<String> {
+        K::show(value.as_ref()?)
+    }
+}
+
+/// Values in brackets.
+pub(super) struct List<K>(PhantomData<K>);
+
+impl<K: Kind> Kind for List<K> {
+    type Value = Vec<K::Value>;
+
+    fn expected() -> String {
+        format!("a list in brackets, each of it {}", K::expected())
+    }
+
+    fn read(written: &Written<'_>, folder: &Path) -> Result<Self::Value, Wrong> {
+        let values = written.get_ref().as_array().ok_or_else(|| wrong(written))?;
+        values.iter().map(|value| K::read(value, folder)).collect()
+    }
+
+    fn show(value: &Self::Value) -> Option<String> {
+        let values: Vec<String> = value.iter().filter_map(K::show).collect();
+        Some(format!("[{}]", values.join(", ")))
+    }
+}
+
+/// One of a few words.
+pub(super) struct OneOf<T>(PhantomData<T>);
+
+/// The words of a [`OneOf`].
+pub(super) trait Choice: Copy + PartialEq + 'static {
+    const WORDS: &'static [(&'static str, Self)];
+}
+
+impl<T: Choice> Kind for OneOf<T> {
+    type Value = T;
+
+    fn expected() -> String {
+        let words: Vec<String> = T::WORDS.iter().map(|(word, _)| quoted(word)).collect();
+        match words.split_last() {
+            Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+            _ => words.join(""),
+        }
+    }
+
+    fn read(written: &Written<'_>, _: &Path) -> Result<T, Wrong> {
+        let text = text(written)?;
+        let known = T::WORDS.iter().find(|(word, _)| *word == text);
+        known.map(|(_, value)| *value).ok_or_else(|| wrong(written))
+    }
+
+    fn show(value: &T) -> Option<String> {
+        let known = T::WORDS.iter().find(|(_, other)| other == value);
+        known.map(|(word, _)| quoted(word))
+    }
+}
+
+/// Declares the kinds whose values are read and shown by an expression each.
+macro_rules! kinds {
+    ($($(#[$doc:meta])+ $name:ident: $value:ty, $expected:expr,
+        read |$written:ident, $folder:ident| $read:expr, show |$shown:ident| $show:expr;)+) => {$(
+        $(#[$doc])+
+        pub(super) struct $name;
+
+        impl Kind for $name {
+            type Value = $value;
+
+            fn expected() -> String {
+                $expected.to_owned()
+            }
+
+            fn read($written: &Written<'_>, $folder: &Path) -> Result<$value, Wrong> {
+                $read
+            }
+
+            fn show($shown: &$value) -> Option<String> {
+                Some($show)
+            }
+        }
+    )+};
+}
+
+kinds! {
+    /// Yes or no.
+    Flag: bool, "true or false",
+        read |written, _folder| written.get_ref().as_bool().ok_or_else(|| wrong(written)),
+        show |value| value.to_string();
+    /// A whole number from 0.
+    Number: usize, "a whole number",
+        read |written, _folder| whole(written, 0),
+        show |value| value.to_string();
+    /// A whole number from 1.
+    Count: usize, "a whole number, at least 1",
+        read |written, _folder| whole(written, 1),
+        show |value| value.to_string();
+    /// A user id.
+    UserId: u32, "a user id",
+        read |written, _folder| number(written).and_then(|id| u32::try_from(id).ok()).ok_or_else(|| wrong(written)),
+        show |value| value.to_string();
+    /// Bytes; never zero.
+    Size: u64, "a size, such as \"50 MiB\", or a number of bytes",
+        read |written, _folder| size(written).ok_or_else(|| wrong(written)),
+        show |value| quoted(&show_size(*value));
+    /// Bytes in memory; never zero.
+    Memory: usize, "a size, such as \"256 KiB\", or a number of bytes",
+        read |written, _folder| size(written).and_then(|bytes| usize::try_from(bytes).ok())
+            .ok_or_else(|| wrong(written)),
+        show |value| quoted(&show_size(*value as u64));
+    /// Bytes an account may have.
+    QuotaBytes: Option<u64>, "a size, such as \"1 GiB\", or \"none\"",
+        read |written, _folder| limit(written),
+        show |value| value.map_or_else(|| quoted("none"), |bytes| quoted(&show_size(bytes)));
+    /// Messages an account may have.
+    QuotaMessages: Option<u64>, "a whole number, or \"none\"",
+        read |written, _folder| limit(written),
+        show |value| value.map_or_else(|| quoted("none"), |messages| messages.to_string());
+    /// A time; never zero.
+    Period: Duration, "a time, such as \"30 s\", \"5 min\" or \"1 h\", or a number of seconds",
+        read |written, _folder| period(written).ok_or_else(|| wrong(written)),
+        show |value| quoted(&show_period(*value));
+    /// Permissions of a file.
+    Mode: u32, "permissions in octal digits, such as \"0660\"",
+        read |written, _folder| mode(written).ok_or_else(|| wrong(written)),
+        show |value| quoted(&format!("{value:04o}"));
+    /// A file or folder.
+    PathTo: PathBuf, "a path",
+        read |written, folder| path(written, folder),
+        show |value| quoted(&value.to_string_lossy());
+    /// A folder in a home.
+    HomeFolder: PathBuf, "a folder below the home, or \".\" for the home itself",
+        read |written, _folder| home_folder(written),
+        show |value| quoted(&value.to_string_lossy());
+    /// The name of a user or a group of the system.
+    Account: String, "the name of a user or group of the system",
+        read |written, _folder| account(written),
+        show |value| quoted(value);
+    /// The name of a host or of a mail domain.
+    Domain: String, "a domain, such as \"example.org\"",
+        read |written, _folder| domain(written),
+        show |value| quoted(value);
+    /// An address of a user, or a local part alone.
+    User: String, "a user, such as \"ann\" or \"ann@example.org\"",
+        read |written, _folder| address(written).map(|address| address.to_string()),
+        show |value| quoted(value);
+    /// A whole address.
+    Mailbox: Address, "an address, such as \"postmaster@example.org\"",
+        read |written, _folder| address(written)
+            .and_then(|address| if address.domain().is_empty() { Err(wrong(written)) } else { Ok(address) }),
+        show |value| quoted(&value.to_string());
+    /// What stands between user and detail.
+    Delimiters: String, "signs each of which may stand between user and detail, such as \"+\" or \"+-\", or \"\" for none",
+        read |written, _folder| delimiters(written),
+        show |value| quoted(value);
+    /// What stands between levels of mailboxes.
+    Separator: char, "\".\" or \"/\"",
+        read |written, _folder| match text(written)? {
+            "." => Ok('.'),
+            "/" => Ok('/'),
+            _ => Err(wrong(written)),
+        },
+        show |value| quoted(&value.to_string());
+    /// Where to listen.
+    Socket: ListenAddress, "\"unix:/path\", or an IP address and a port such as \"127.0.0.1:24\" or \"[::1]:24\"",
+        read |written, folder| socket(written, folder),
+        show |value| quoted(&value.to_string());
+    /// A server and its port.
+    Server: HostPort, "a host and a port, such as \"127.0.0.1:25\" or \"mx.example.org:587\"",
+        read |written, _folder| text(written)?.parse().map_err(|()| wrong(written)),
+        show |value| quoted(&value.to_string());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read<K: Kind>(text: &str) -> Option<String> {
+        let written = DeValue::parse(text).expect(text);
+        let value = K::read(&written, Path::new("/etc/postroom")).ok()?;
+        let shown = K::show(&value).expect("a value");
+        let again = DeValue::parse(&shown).expect("TOML");
+        let again = K::read(&again, Path::new("/elsewhere"))
+            .ok()
+            .and_then(|value| K::show(&value));
+        assert_eq!(again.as_deref(), Some(shown.as_str()), "what is shown is read back");
+        Some(shown)
+    }
+
+    #[test]
+    fn values_are_read_and_shown() {
+        type Read = fn(&str) -> Option<String>;
+        let table: &[(Read, &str, Option<&str>)] = &[
+            (read::<Size>, "\"50 MiB\"", Some("\"50 MiB\"")),
+            (read::<Size>, "1048576", Some("\"1 MiB\"")),
+            (read::<Size>, "1_000", Some("\"1000 B\"")),
+            (read::<Size>, "0", None),
+            (read::<Size>, "-1", None),
+            (read::<Size>, "1.5", None),
+            (read::<Size>, "\"50\\u00a0MiB\"", Some("\"50 MiB\"")),
+            (read::<QuotaBytes>, "\"none\"", Some("\"none\"")),
+            (read::<QuotaMessages>, "10", Some("10")),
+            (read::<Period>, "\"300s\"", Some("\"5 min\"")),
+            (read::<Period>, "90", Some("\"90 s\"")),
+            (read::<Period>, "\"1500 ms\"", Some("\"1500 ms\"")),
+            (read::<Period>, "\"0 s\"", None),
+            (read::<Period>, "\"5 m\"", None),
+            (read::<Period>, "\"9999999 d\"", None),
+            (read::<Mode>, "\"0660\"", Some("\"0660\"")),
+            (read::<Mode>, "\"600\"", Some("\"0600\"")),
+            (read::<Mode>, "0o600", Some("\"0600\"")),
+            (read::<Mode>, "660", None),
+            (read::<Mode>, "\"4755\"", None),
+            (read::<PathTo>, "\"x/y\"", Some("\"/etc/postroom/x/y\"")),
+            (read::<PathTo>, "\"/x\"", Some("\"/x\"")),
+            (read::<PathTo>, "\"a\\u0000b\"", None),
+            (read::<HomeFolder>, "\".\"", Some("\".\"")),
+            (read::<HomeFolder>, "\"../x\"", None),
+            (read::<HomeFolder>, "\"/x\"", None),
+            (read::<Socket>, "\"unix:/run/x\"", Some("\"unix:/run/x\"")),
+            (read::<Socket>, "\"[::1]:24\"", Some("\"[::1]:24\"")),
+            (read::<Socket>, "\"localhost\"", None),
+            (read::<Socket>, "\"unix:\"", None),
+            (read::<Server>, "\"mx.example.org:587\"", Some("\"mx.example.org:587\"")),
+            (read::<Server>, "\"mx.example.org\"", Some("\"mx.example.org:25\"")),
+            (read::<Server>, "\"[::1]:25\"", Some("\"[::1]:25\"")),
+            (read::<Server>, "\"a b:25\"", None),
+            (read::<Server>, "\"x:0\"", None),
+            (read::<Delimiters>, "\"+-\"", Some("\"+-\"")),
+            (read::<Delimiters>, "\"a\"", None),
+            (read::<Separator>, "\"/\"", Some("\"/\"")),
+            (read::<Separator>, "\"~\"", None),
+            (read::<Domain>, "\"../x\"", None),
+            (read::<Mailbox>, "\"ann\"", None),
+            (read::<User>, "\"ann\"", Some("\"ann\"")),
+            (read::<Account>, "\"../x\"", None),
+            (read::<Flag>, "\"yes\"", None),
+            (read::<List<Domain>>, "[\"a.b\", \"c\"]", Some("[\"a.b\", \"c\"]")),
+            (read::<List<Domain>>, "\"a.b\"", None),
+            (read::<List<Domain>>, "[1]", None),
+        ];
+        for (read, text, expected) in table {
+            assert_eq!(read(text).as_deref(), *expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! A text becomes a [`Config`]: sections read, then checked against one another.
+
+use std::ops::Range;
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+
+use super::error::{ConfigError, Fault, invalid};
+use super::reader::{Info, Reader, Section};
+use super::sections::{Kinds, Log, Main, Submission, Who};
+use super::{Config, DeliverySettings, Limits, Listen, ListenAddress, ListenProtocol};
+use super::{Relay, SieveSettings, StoreSettings, SubmissionSettings};
+use crate::directory::{self, OpenError, Quota, Source};
+use crate::mail::Address;
+use crate::telemetry;
+
+/// Reads a text whose relative paths count from `folder`.
+pub(super) fn resolve(text: &str, name: &str, folder: &Path) -> Result<Config, ConfigError> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let mut faults: Vec<Fault> = errors.iter().map(syntax).collect();
+    // What the parser made of a broken text would only lead to more complaints.
+    if faults.is_empty() {
+        let file = File {
+            table: table.get_ref(),
+            folder,
+        };
+        if let Some(config) = file.config(&mut faults).filter(|_| faults.is_empty()) {
+            return Ok(config);
+        }
+    }
+    Err(invalid(name, text, faults))
+}
+
+fn syntax(error: &toml::de::Error) -> Fault {
+    Fault {
+        line: 0,
+        what: format!("this is not TOML: {}", error.message()),
+        help: None,
+        span: error.span().unwrap_or(0..0),
+    }
+}
+
+struct File<'a> {
+    table: &'a DeTable<'a>,
+    folder: &'a Path,
+}
+
+impl<'a> File<'a> {
+    fn config(&self, faults: &mut Vec<Fault>) -> Option<Config> {
+        let main = Main::read(&mut Reader::new(
+            Main::INFO,
+            Some(self.table),
+            0..0,
+            self.folder,
+            faults,
+        ));
+        let listen = self.listen(faults);
+        let root = main.as_ref().map(|main| main.root.as_path());
+        let directory = self.section(Who::INFO, faults, |reader| who(reader, root));
+        let sieve = self.section(SieveSettings::INFO, faults, SieveSettings::read);
+        let hostname = main
+            .as_ref()
+            .map(|main| main.hostname.clone().unwrap_or_else(system_name));
+        let submission = self.section(Submission::INFO, faults, |reader| {
+            submission(reader, hostname.as_deref())
+        });
+        let limits = self.section(Limits::INFO, faults, Limits::read);
+        let store = self.section(StoreSettings::INFO, faults, store);
+        let delivery = self.section(DeliverySettings::INFO, faults, DeliverySettings::read);
+        let log = self.section(Log::INFO, faults, Log::read);
+        let (main, log) = (main?, log?);
+        Some(Config {
+            hostname: hostname?,
+            root: main.root,
+            user: main.user,
+            group: main.group,
+            listen,
+            directory: directory?,
+            sieve: sieve?,
+            submission: submission?,
+            limits: limits?,
+            store: store?,
+            delivery: delivery?,
+            log: telemetry::Options {
+                format: log.format,
+                level: log.level,
+            },
+        })
+    }
+
+    /// Reads one section, which may be absent.
+    fn section<R>(
+        &self,
+        info: Info,
+        faults: &mut Vec<Fault>,
+        read: impl FnOnce(&mut Reader<'_>) -> Option<R>,
+    ) -> Option<R> {
+        let (table, span) = match self.find(info.name) {
+            None => (None, 0..0),
+            Some((span, DeValue::Table(table))) => (Some(table), span),
+            Some((span, _)) => {
+                faults.push(not_a_section(info, span));
+                return None;
+            }
+        };
+        read(&mut Reader::new(info, table, span, self.folder, faults))
+    }
+
+    fn listen(&self, faults: &mut Vec<Fault>) -> Vec<Listen> {
+        let Some((span, value)) = self.find(Listen::INFO.name) else {
+            return Vec::new();
+        };
+        let Some(doors) = value.as_array() else {
+            faults.push(not_a_section(Listen::INFO, span));
+            return Vec::new();
+        };
+        let mut known: Vec<Listen> = Vec::new();
+        for door in doors.iter() {
+            let DeValue::Table(table) = door.get_ref() else {
+                faults.push(not_a_section(Listen::INFO, door.span()));
+                continue;
+            };
+            let mut reader = Reader::new(Listen::INFO, Some(table), door.span(), self.folder, faults);
+            if let Some(listen) = Listen::read(&mut reader) {
+                check_door(&mut reader, &listen, &known);
+                known.push(listen);
+            }
+        }
+        known
+    }
+
+    fn find(&self, name: &str) -> Option<(Range<usize>, &'a DeValue<'a>)> {
+        let found = self.table.iter().find(|(key, _)| key.get_ref() == name);
+        found.map(|(key, value)| (key.span(), value.get_ref()))
+    }
+}
+
+fn not_a_section(info: Info, span: Range<usize>) -> Fault {
+    let heading = info.heading();
+    Fault {
+        line: 0,
+        what: format!("`{}` must be a section", info.name),
+        help: Some(format!("write {heading} on a line of its own, and its settings below")),
+        span,
+    }
+}
+
+fn check_door(reader: &mut Reader<'_>, listen: &Listen, others: &[Listen]) {
+    if others.iter().any(|other| other.address == listen.address) {
+        let what = format!("{} is listened on already", listen.address);
+        reader.wrong("address", what, "give every [[listen]] an address of its own");
+    }
+    let ListenAddress::Tcp(address) = &listen.address else {
+        return;
+    };
+    // RFC 2033 §5: LMTP must not be on port 25, where others expect SMTP.
+    if listen.protocol == ListenProtocol::Lmtp && address.port() == 25 {
+        let help = "take another port, such as 24, or protocol = \"smtp\"";
+        reader.wrong("address", "LMTP must not listen on TCP port 25 (RFC 2033 §5)", help);
+    }
+    for key in ["owner", "group"] {
+        if reader.has(key) {
+            let what = format!("`{key}` is for Unix sockets alone");
+            reader.wrong(key, what, "leave it out, or write address = \"unix:/path\"");
+        }
+    }
+}
+
+fn who(reader: &mut Reader<'_>, root: Option<&Path>) -> Option<directory::Options> {
+    let who = Who::read(reader)?;
+    for (key, kind, word) in [("users", Kinds::Static, "static"), ("file", Kinds::Table, "table")] {
+        if who.kind != kind && reader.has(key) {
+            let what = format!("`{key}` is for kind = \"{word}\" alone");
+            reader.wrong(key, what, "leave it out, or change the kind");
+        }
+    }
+    let source = match who.kind {
+        Kinds::Static => Source::Static { users: who.users },
+        Kinds::Passwd => Source::Passwd {
+            minimum_uid: who.minimum_uid,
+        },
+        Kinds::Table => match who.file {
+            Some(file) => Source::Table {
+                file,
+                format: who.format,
+            },
+            None => {
+                reader.wrong(
+                    "kind",
+                    "a table needs its file",
+                    "write file = \"/etc/postroom/users.toml\"",
+                );
+                return None;
+            }
+        },
+    };
+    let options = directory::Options {
+        source,
+        domains: who.domains,
+        delimiters: who.delimiters,
+        case_sensitive: who.case_sensitive,
+        postmaster: who.postmaster,
+        quota: Quota {
+            bytes: who.quota,
+            messages: who.quota_messages,
+        },
+    };
+    check_static(reader, &options, root?);
+    Some(options)
+}
+
+// A static directory reads nothing, so it can be tried at once.
+fn check_static(reader: &mut Reader<'_>, options: &directory::Options, root: &Path) {
+    if !matches!(options.source, Source::Static { .. }) {
+        return;
+    }
+    match directory::Static::open(options, root) {
+        Ok(_) => {}
+        Err(OpenError::NoDomains) => {
+            let help = "write domains = [\"example.org\"] in [directory]";
+            reader.wrong("domains", "nobody gets mail: there are no domains", help);
+        }
+        Err(error @ OpenError::User(_)) => {
+            let help = "write a local part, or an address in one of `domains`";
+            reader.wrong("users", error.to_string(), help);
+        }
+        Err(error @ OpenError::Postmaster(_)) => {
+            reader.wrong(
+                "postmaster",
+                error.to_string(),
+                "write the address of a user who reads it",
+            );
+        }
+        Err(error) => reader.wrong("domains", error.to_string(), "write a domain, such as \"example.org\""),
+    }
+}
+
+fn submission(reader: &mut Reader<'_>, hostname: Option<&str>) -> Option<SubmissionSettings> {
+    let written = Submission::read(reader)?;
+    let relay = match (written.server, written.sendmail) {
+        (Some(_), Some(_)) => {
+            let what = "`server` and `sendmail` cannot both be set";
+            reader.wrong("sendmail", what, "leave one of them out");
+            return None;
+        }
+        (Some(address), None) => Relay::Server {
+            address,
+            tls: written.tls,
+            ca_file: written.ca_file,
+        },
+        (None, Some(program)) => Relay::Sendmail(program),
+        (None, None) => Relay::None,
+    };
+    let postmaster = || Address::parse(&format!("postmaster@{}", hostname?)).ok();
+    Some(SubmissionSettings {
+        relay,
+        timeout: written.timeout,
+        notices_from: written.notices_from.or_else(postmaster)?,
+    })
+}
+
+fn store(reader: &mut Reader<'_>) -> Option<StoreSettings> {
+    let store = StoreSettings::read(reader)?;
+    for (key, mode, least) in [
+        ("folder_mode", store.folder_mode, 0o700),
+        ("file_mode", store.file_mode, 0o600),
+    ] {
+        if mode & least != least {
+            let what = format!("with `{key}` = \"{mode:04o}\" the owner could not use his own mail");
+            reader.wrong(key, what, &format!("write at least \"{least:04o}\""));
+        }
+    }
+    Some(store)
+}
+
+/// The system's own name, where it can stand in an address.
+fn system_name() -> String {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    let usable = |name: &String| Address::parse(&format!("postmaster@{name}")).is_ok();
+    name.filter(usable).unwrap_or_else(|| "localhost".to_owned())
+}

@@ -1,0 +1,360 @@
+//! Every setting: its words, its kind, its default. The reference page, the example
+//! file and what is read all come from here.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::kinds::{
+    Account, Choice, Count, Delimiters, Domain, Flag, HomeFolder, Kind, List, Mailbox, Memory, Mode, Number, OneOf,
+    Optional, PathTo, Period, QuotaBytes, QuotaMessages, Separator, Server, Size, Socket, User, UserId,
+};
+use super::reader::{Info, Reader, Section, Setting};
+use super::{HostPort, ListenAddress, ListenProtocol};
+use crate::directory::TableFormat;
+use crate::mail::Address;
+use crate::telemetry::{Format, Level};
+
+/// Declares an enum whose values are words of the file.
+macro_rules! choice {
+    ($(#[$about:meta])+ pub enum $name:ident { $($(#[$doc:meta])+ $variant:ident = $word:literal,)+ }) => {
+        $(#[$about])+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$doc])+ $variant,)+
+        }
+
+        impl $crate::config::kinds::Choice for $name {
+            const WORDS: &'static [(&'static str, $name)] = &[$(($word, $name::$variant)),+];
+        }
+    };
+}
+pub(super) use choice;
+
+/// Declares a section: a struct, its description, how it is read and shown.
+///
+/// `key: type as kind = default;` where the default is written as in TOML, or
+/// `none`. After it, `set VALUE` is what the example file says, `shown VALUE` what
+/// it shows in a comment.
+macro_rules! section {
+    ($(#[doc = $about:literal])+ $vis:vis struct $name:ident in $heading:literal $($repeated:ident)? {
+        $($(#[doc = $doc:literal])+ $key:ident: $value:ty as $kind:ty = $default:tt
+            $(, set $set:tt)? $(, shown $shown:tt)?;)+
+    }) => {
+        $(#[doc = $about])+
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        $vis struct $name {
+            $($(#[doc = $doc])+ pub $key: $value,)+
+        }
+
+        impl Section for $name {
+            const INFO: Info = Info {
+                name: $heading,
+                repeated: false $(|| stringify!($repeated).len() > 0)?,
+                about: &[$($about),+],
+                settings: &[$(Setting {
+                    key: stringify!($key),
+                    about: &[$($doc),+],
+                    expected: <$kind as Kind>::expected,
+                    default: default!($default),
+                    required: || default!($default).is_none() && <$kind as Kind>::absent().is_none(),
+                    set: some!($($set)?),
+                    shown: some!($($shown)?),
+                }),+],
+            };
+
+            fn read(reader: &mut Reader<'_>) -> Option<$name> {
+                $(let $key = reader.setting::<$kind>(stringify!($key), default!($default));)+
+                Some($name { $($key: $key?),+ })
+            }
+
+            fn lines(&self) -> Vec<String> {
+                let mut lines = Vec::new();
+                $(if let Some(value) = <$kind as Kind>::show(&self.$key) {
+                    lines.push(format!("{} = {value}", stringify!($key)));
+                })+
+                lines
+            }
+        }
+    };
+}
+
+macro_rules! default {
+    (none) => {
+        None::<&'static str>
+    };
+    ($text:tt) => {
+        Some(stringify!($text))
+    };
+}
+
+macro_rules! some {
+    () => {
+        None
+    };
+    ($text:tt) => {
+        Some(stringify!($text))
+    };
+}
+
+/// All sections in the order of the reference; the first is the top of the file.
+pub(super) const SECTIONS: &[Info] = &[
+    Main::INFO,
+    Listen::INFO,
+    Who::INFO,
+    SieveSettings::INFO,
+    Submission::INFO,
+    Limits::INFO,
+    StoreSettings::INFO,
+    DeliverySettings::INFO,
+    Log::INFO,
+];
+
+section! {
+    /// Who this host is, where mail lies, and who owns it.
+    ///
+    /// Relative paths anywhere in the file count from the folder that the file lies in.
+    pub(super) struct Main in "" {
+        /// The name of this host in replies and in trace fields. Without it, the name that
+        /// the system has, or `localhost`.
+        hostname: Option<String> as Optional<Domain> = none, set "mx.example.org";
+        /// Where the homes of users lie, as `{root}/{domain}/{local part}`.
+        root: PathBuf as PathTo = "/var/vmail", set "/var/vmail";
+        /// The user that `serve` becomes when it is started as root, and whose mail it is.
+        /// Without it, it runs on as root, and warns.
+        user: Option<String> as Optional<Account> = none, set "vmail";
+        /// The group that `serve` becomes when it is started as root. Without it, the
+        /// main group of `user`.
+        group: Option<String> as Optional<Account> = none, shown "vmail";
+    }
+}
+
+section! {
+    /// A door. Write the section once for each.
+    pub struct Listen in "listen" repeated {
+        /// What is spoken: LMTP answers for each recipient, SMTP for all of them at once.
+        /// LMTP on TCP port 25 is refused (RFC 2033 §5).
+        protocol: ListenProtocol as OneOf<ListenProtocol> = none, set "lmtp";
+        /// Where: a Unix socket, or an IP address and a port.
+        address: ListenAddress as Socket = none, set "unix:/run/postroom/lmtp";
+        /// The permissions of a Unix socket.
+        mode: u32 as Mode = "0660", set "0660";
+        /// The user that a Unix socket belongs to. Without it, the one that `serve` runs as.
+        owner: Option<String> as Optional<Account> = none, shown "vmail";
+        /// The group that a Unix socket belongs to, such as that of the MTA. Without it, the
+        /// one that `serve` runs as.
+        group: Option<String> as Optional<Account> = none, shown "postfix";
+    }
+}
+
+choice! {
+    /// The kinds of directories.
+    pub enum Kinds {
+        /// Domains, with any user or a list of them.
+        Static = "static",
+        /// A file.
+        Table = "table",
+        /// The system's accounts.
+        Passwd = "passwd",
+    }
+}
+
+section! {
+    /// Who gets mail.
+    pub(super) struct Who in "directory" {
+        /// Where accounts come from: `static` takes users of `domains`; `table` reads `file`;
+        /// `passwd` takes the system's accounts, for `deliver` run as that user.
+        kind: Kinds as OneOf<Kinds> = "static", set "static";
+        /// The domains whose mail is taken, the main one first. With `table`, those of names
+        /// that are written without one.
+        domains: Vec<String> as List<Domain> = [], set ["example.org"];
+        /// With `static`, the users: a local part is a user of every domain. Without it, any
+        /// local part is a user.
+        users: Option<Vec<String>> as Optional<List<User>> = none, shown ["ann", "bob@example.org"];
+        /// With `table`, the file that lists the accounts. It is read again when it changes.
+        file: Option<PathBuf> as Optional<PathTo> = none, shown "/etc/postroom/users.toml";
+        /// With `table`, how the file is written; `auto` goes by its name, where `.toml` is
+        /// TOML and anything else is like passwd(5).
+        format: TableFormat as OneOf<TableFormat> = "auto";
+        /// Signs each of which may stand between user and detail, as in `ann+lists`; the
+        /// detail is for Sieve. The exact address is looked for first.
+        delimiters: String as Delimiters = "+";
+        /// Whether `Ann` and `ann` are two users. Domains are always matched without case.
+        case_sensitive: bool as Flag = false;
+        /// Who gets the mail of `postmaster` where no account has that name. Without it, with
+        /// `static` and any user, the postmaster of the first domain.
+        postmaster: Option<Address> as Optional<Mailbox> = none, shown "ann@example.org";
+        /// With `passwd`, the least user id that gets mail.
+        minimum_uid: u32 as UserId = 1000;
+        /// The size of all messages of an account that has no quota of its own.
+        quota: Option<u64> as QuotaBytes = "none", shown "1 GiB";
+        /// The number of messages of an account that has no quota of its own.
+        quota_messages: Option<u64> as QuotaMessages = "none", shown 100000;
+    }
+}
+
+section! {
+    /// Scripts of the site, and what users' scripts may do.
+    pub struct SieveSettings in "sieve" {
+        /// Whether scripts are run at all; if not, all mail goes to INBOX.
+        enabled: bool as Flag = true;
+        /// Scripts that run before the user's, or folders of them in order of name.
+        before: Vec<PathBuf> as List<PathTo> = [], set ["/etc/postroom/filters/before"];
+        /// Scripts that run after the user's, or folders of them in order of name.
+        after: Vec<PathBuf> as List<PathTo> = [], shown ["/etc/postroom/filters/after"];
+        /// The script of users without one.
+        default: Option<PathBuf> as Optional<PathTo> = none, shown "/etc/postroom/filters/default.sieve";
+        /// How often a script may redirect one message; more is an error of the script.
+        max_redirects: usize as Number = 4;
+    }
+}
+
+choice! {
+    /// How the way to the submission server is protected.
+    pub enum SubmissionTls {
+        /// TLS where the server offers it, whatever its certificate.
+        Opportunistic = "opportunistic",
+        /// TLS with a certificate that is valid for the server's name, or no mail.
+        Verify = "verify",
+        /// No TLS.
+        None = "none",
+    }
+}
+
+section! {
+    /// How redirects, vacation replies and notices leave: through a server or a program.
+    /// With neither, a message that is to be redirected is deferred.
+    pub(super) struct Submission in "submission" {
+        /// The server that takes them by SMTP.
+        server: Option<HostPort> as Optional<Server> = none, set "127.0.0.1:25";
+        /// The program that takes them, in place of a server.
+        sendmail: Option<PathBuf> as Optional<PathTo> = none, shown "/usr/sbin/sendmail";
+        /// With a server, whether TLS is used: where it is offered, only with a valid
+        /// certificate, or never.
+        tls: SubmissionTls as OneOf<SubmissionTls> = "opportunistic";
+        /// With `tls = "verify"`, the certificates that are trusted.
+        ca_file: PathBuf as PathTo = "/etc/ssl/certs/ca-certificates.crt";
+        /// How long one step of handing a message over may take.
+        timeout: Duration as Period = "60 s";
+        /// The sender of notices. Without it, the postmaster of `hostname`.
+        notices_from: Option<Address> as Optional<Mailbox> = none, shown "postmaster@example.org";
+    }
+}
+
+section! {
+    /// Bounds of what is taken and how much at once.
+    pub struct Limits in "limits" {
+        /// The largest message.
+        message_size: u64 as Size = "50 MiB";
+        /// The most recipients of one message.
+        recipients: usize as Count = 1000;
+        /// The most connections at once; further ones are told to come later.
+        connections: usize as Count = 1000;
+        /// The most deliveries that are carried out at once; others wait.
+        deliveries: usize as Count = 64;
+        /// How long a connection may be silent.
+        idle_timeout: Duration as Period = "5 min";
+        /// The largest header of a message that is read; what is longer is not looked at.
+        header: usize as Memory = "1 MiB";
+        /// The most Received fields of a message; one with more is refused as a loop.
+        hops: usize as Count = 100;
+        /// How much of a message is held in memory; the rest is in a file.
+        memory: usize as Memory = "256 KiB";
+    }
+}
+
+section! {
+    /// How mail is kept.
+    pub struct StoreSettings in "store" {
+        /// Whether mail is flushed to disk before it is answered for. `false` loses mail when
+        /// the power fails; it is for tests only.
+        fsync: bool as Flag = true;
+        /// The Maildir, below the home; `.` where the home is the Maildir.
+        maildir: PathBuf as HomeFolder = "Maildir";
+        /// What stands between the levels of a mailbox name, as users write it.
+        separator: char as Separator = ".";
+        /// Where indexes lie when not in the homes: a folder on a local disk, for homes on
+        /// a network file system.
+        index_root: Option<PathBuf> as Optional<PathTo> = none, shown "/var/lib/postroom/index";
+        /// Where messages wait that do not fit in memory. Without it, the system's folder for
+        /// temporary files.
+        spool: Option<PathBuf> as Optional<PathTo> = none, shown "/var/spool/postroom";
+        /// How many accounts are held open; each takes three open files.
+        open_accounts: usize as Count = 512;
+        /// The permissions of folders that are created.
+        folder_mode: u32 as Mode = "0700";
+        /// The permissions of files that are created.
+        file_mode: u32 as Mode = "0600";
+    }
+}
+
+choice! {
+    /// When a message gets a Delivered-To field.
+    pub enum DeliveredTo {
+        /// When it has one recipient.
+        Single = "single",
+        /// Always.
+        Always = "always",
+        /// Never.
+        Never = "never",
+    }
+}
+
+choice! {
+    /// What becomes of a message for an account that is full.
+    pub enum OverQuota {
+        /// It is refused for good: 552 5.2.2.
+        Refuse = "refuse",
+        /// It is to be tried again: 452 4.2.2.
+        Defer = "defer",
+    }
+}
+
+section! {
+    /// What a delivery does beside the filter.
+    pub struct DeliverySettings in "delivery" {
+        /// When a message gets a Delivered-To field: with one recipient, so that none learns
+        /// of another, always, or never.
+        delivered_to: DeliveredTo as OneOf<DeliveredTo> = "single";
+        /// What becomes of a message for an account that is full: `refuse` tells the sender at
+        /// once (552), `defer` has the MTA try again (452).
+        over_quota: OverQuota as OneOf<OverQuota> = "refuse";
+    }
+}
+
+section! {
+    /// The log.
+    pub(super) struct Log in "log" {
+        /// How lines are written: `auto` is the journal where standard error leads there, and
+        /// `human` otherwise.
+        format: Format as OneOf<Format> = "auto";
+        /// The least grave thing that is written. The line of each delivery is `info`.
+        level: Level as OneOf<Level> = "info";
+    }
+}
+
+impl Choice for TableFormat {
+    const WORDS: &'static [(&'static str, TableFormat)] = &[
+        ("auto", TableFormat::Auto),
+        ("toml", TableFormat::Toml),
+        ("passwd", TableFormat::Passwd),
+    ];
+}
+
+impl Choice for Format {
+    const WORDS: &'static [(&'static str, Format)] = &[
+        ("auto", Format::Auto),
+        ("human", Format::Human),
+        ("json", Format::Json),
+        ("journald", Format::Journald),
+    ];
+}
+
+impl Choice for Level {
+    const WORDS: &'static [(&'static str, Level)] = &[
+        ("error", Level::Error),
+        ("warn", Level::Warn),
+        ("info", Level::Info),
+        ("debug", Level::Debug),
+        ("trace", Level::Trace),
+    ];
+}

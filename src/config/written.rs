@@ -1,0 +1,168 @@
+//! Checks of single values: what is written in, what the rooms take out.
+
+use std::net::SocketAddr;
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use super::ListenAddress;
+use super::kinds::{Written, Wrong};
+use crate::directory::{FolderName, parse_quota, parse_size};
+use crate::mail::Address;
+
+/// The longest period: clocks can be asked to wait no longer than this.
+const PERIOD_MAX: Duration = Duration::from_secs(366 * 86_400);
+/// Octets of a Unix socket's path, its closing zero not counted (unix(7)).
+const SOCKET_PATH_MAX: usize = 107;
+
+pub(super) fn wrong(written: &Written<'_>) -> Wrong {
+    Wrong {
+        span: written.span(),
+        why: None,
+    }
+}
+
+pub(super) fn because(written: &Written<'_>, why: impl ToString) -> Wrong {
+    Wrong {
+        span: written.span(),
+        why: Some(why.to_string()),
+    }
+}
+
+pub(super) fn text<'a>(written: &'a Written<'_>) -> Result<&'a str, Wrong> {
+    let text = written.get_ref().as_str().ok_or_else(|| wrong(written))?;
+    if text.contains('\0') {
+        return Err(because(written, "the text has a NUL"));
+    }
+    Ok(text)
+}
+
+pub(super) fn number(written: &Written<'_>) -> Option<u64> {
+    let number = written.get_ref().as_integer()?;
+    let value = i64::from_str_radix(number.as_str(), number.radix()).ok()?;
+    u64::try_from(value).ok()
+}
+
+pub(super) fn whole(written: &Written<'_>, least: usize) -> Result<usize, Wrong> {
+    let value = number(written).and_then(|value| usize::try_from(value).ok());
+    value.filter(|value| *value >= least).ok_or_else(|| wrong(written))
+}
+
+pub(super) fn size(written: &Written<'_>) -> Option<u64> {
+    let bytes = number(written).or_else(|| parse_size(written.get_ref().as_str()?))?;
+    (bytes > 0).then_some(bytes)
+}
+
+pub(super) fn limit(written: &Written<'_>) -> Result<Option<u64>, Wrong> {
+    let limit = number(written).map(Some);
+    let limit = limit.or_else(|| parse_quota(written.get_ref().as_str()?));
+    limit.ok_or_else(|| wrong(written))
+}
+
+const PERIODS: &[(&str, u64)] = &[
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("min", 60_000),
+    ("s", 1000),
+    ("ms", 1),
+];
+
+pub(super) fn period(written: &Written<'_>) -> Option<Duration> {
+    let milliseconds = match written.get_ref().as_str() {
+        Some(text) => {
+            let text = text.trim();
+            let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+            let unit = text[digits..].trim_start();
+            let (_, factor) = PERIODS.iter().find(|(name, _)| *name == unit)?;
+            text[..digits].parse::<u64>().ok()?.checked_mul(*factor)?
+        }
+        None => number(written)?.checked_mul(1000)?,
+    };
+    let period = Duration::from_millis(milliseconds);
+    (!period.is_zero() && period <= PERIOD_MAX).then_some(period)
+}
+
+pub(super) fn show_period(period: Duration) -> String {
+    let milliseconds = period.as_millis();
+    let whole = |unit: &&(&str, u64)| milliseconds.is_multiple_of(u128::from(unit.1));
+    match PERIODS.iter().find(whole) {
+        Some((name, factor)) => format!("{} {name}", milliseconds / u128::from(*factor)),
+        None => format!("{milliseconds} ms"),
+    }
+}
+
+pub(super) fn mode(written: &Written<'_>) -> Option<u32> {
+    let mode = match written.get_ref() {
+        DeValue::Integer(number) if number.radix() == 8 => u32::from_str_radix(number.as_str(), 8).ok()?,
+        // A plain 660 would be decimal: who writes it means something else.
+        DeValue::String(text) if text.len() <= 4 && text.bytes().all(|b| matches!(b, b'0'..=b'7')) => {
+            u32::from_str_radix(text, 8).ok()?
+        }
+        _ => return None,
+    };
+    (mode <= 0o777).then_some(mode)
+}
+
+pub(super) fn path(written: &Written<'_>, folder: &Path) -> Result<PathBuf, Wrong> {
+    match text(written)? {
+        "" => Err(wrong(written)),
+        path => Ok(folder.join(path)),
+    }
+}
+
+pub(super) fn home_folder(written: &Written<'_>) -> Result<PathBuf, Wrong> {
+    let path = Path::new(text(written)?);
+    let inside = |step: Component<'_>| matches!(step, Component::Normal(_) | Component::CurDir);
+    if path.as_os_str().is_empty() || !path.components().all(inside) {
+        return Err(wrong(written));
+    }
+    Ok(path.to_owned())
+}
+
+pub(super) fn account(written: &Written<'_>) -> Result<String, Wrong> {
+    let name = text(written)?;
+    match FolderName::local_part(name) {
+        Some(_) if !name.contains(':') => Ok(name.to_owned()),
+        _ => Err(wrong(written)),
+    }
+}
+
+pub(super) fn domain(written: &Written<'_>) -> Result<String, Wrong> {
+    let domain = text(written)?;
+    match Address::parse(&format!("postmaster@{domain}")) {
+        Ok(address) if FolderName::domain(address.domain()).is_some() => Ok(domain.to_owned()),
+        _ => Err(wrong(written)),
+    }
+}
+
+pub(super) fn address(written: &Written<'_>) -> Result<Address, Wrong> {
+    Address::parse(text(written)?).map_err(|error| because(written, error))
+}
+
+pub(super) fn delimiters(written: &Written<'_>) -> Result<String, Wrong> {
+    let signs = text(written)?;
+    let usable = |c: char| "!#$%&'*+-/=?^_`{|}~.".contains(c);
+    if signs.chars().all(usable) {
+        Ok(signs.to_owned())
+    } else {
+        Err(wrong(written))
+    }
+}
+
+pub(super) fn socket(written: &Written<'_>, folder: &Path) -> Result<ListenAddress, Wrong> {
+    let text = text(written)?;
+    let Some(path) = text.strip_prefix("unix:") else {
+        let address = text.parse::<SocketAddr>().map_err(|_| wrong(written))?;
+        return Ok(ListenAddress::Tcp(address));
+    };
+    if path.is_empty() {
+        return Err(wrong(written));
+    }
+    let path = folder.join(path);
+    if path.as_os_str().len() > SOCKET_PATH_MAX {
+        let why = format!("the path of a Unix socket has at most {SOCKET_PATH_MAX} octets");
+        return Err(because(written, why));
+    }
+    Ok(ListenAddress::Unix(path))
+}
