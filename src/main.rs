@@ -1,1 +1,5 @@
-fn main() {}
+//! The program `postroom`: parses its arguments and calls [`postroom::cli`].
+
+fn main() -> std::process::ExitCode {
+    postroom::cli::main(std::env::args_os())
+}

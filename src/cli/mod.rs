@@ -1,0 +1,138 @@
+//! The commands, one file each.
+//!
+//! Called by `main`. Every command ends in an exit code of sysexits(3); what went
+//! wrong, and the remedy, is said on standard error.
+
+mod config;
+mod deliver;
+mod fault;
+mod index;
+mod mailbox;
+mod message;
+mod rooms;
+mod send;
+mod serve;
+mod sieve;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use fault::{Fault, exit};
+
+/// Mail delivery agent and mailbox store: takes messages by LMTP or SMTP, runs each
+/// user's Sieve filter, and keeps them in Maildir folders with a SQLite index.
+#[derive(Debug, Parser)]
+#[command(
+    name = "postroom",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// The configuration file [default: /etc/postroom/postroom.toml where it exists]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Listen for messages and deliver them, until stopped by SIGTERM
+    Serve,
+    /// Deliver one message from standard input, for MTAs that pipe
+    Deliver(deliver::Arguments),
+    /// Hand messages to an LMTP server and print each reply
+    Send(send::Arguments),
+    /// Try Sieve scripts
+    #[command(subcommand)]
+    Sieve(sieve::Command),
+    /// Show mailboxes
+    #[command(subcommand)]
+    Mailbox(mailbox::Command),
+    /// Show messages
+    #[command(subcommand)]
+    Message(message::Command),
+    /// Check an index against its Maildir, or make it anew
+    #[command(subcommand)]
+    Index(index::Command),
+    /// Check and show the configuration
+    #[command(subcommand)]
+    Config(config::Command),
+}
+
+/// The program: reads the arguments, runs the command, answers its exit code.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let delivers = arguments.get(1).is_some_and(|word| word == "deliver");
+    let parsed = match Arguments::try_parse_from(&arguments) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            let _ = error.print();
+            return match error.use_stderr() {
+                false => ExitCode::SUCCESS,
+                // A typo in an MTA's configuration never bounces mail.
+                true if delivers => ExitCode::from(exit::TEMPFAIL),
+                true => ExitCode::from(exit::USAGE),
+            };
+        }
+    };
+    match run(parsed) {
+        Ok(code) => ExitCode::from(code),
+        Err(fault) => {
+            let _ = writeln!(io::stderr(), "postroom: {}", fault.message);
+            ExitCode::from(if delivers { exit::TEMPFAIL } else { fault.code })
+        }
+    }
+}
+
+/// The command line as clap knows it, for the man page.
+#[must_use]
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
+fn run(Arguments { command, config: file }: Arguments) -> Result<u8, Fault> {
+    let file = file.as_deref();
+    match command {
+        Command::Serve => serve::run(file),
+        Command::Deliver(arguments) => deliver::run(file, &arguments),
+        Command::Send(arguments) => send::run(file, &arguments),
+        Command::Sieve(command) => sieve::run(file, &command),
+        Command::Mailbox(command) => mailbox::run(file, &command),
+        Command::Message(command) => message::run(file, &command),
+        Command::Index(command) => index::run(file, &command),
+        Command::Config(command) => config::run(file, &command),
+    }
+}
+
+/// Writes to standard output; a reader that went away is no error.
+fn print(text: &str) -> Result<u8, Fault> {
+    let mut output = io::stdout().lock();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Fault::new(
+            exit::TEMPFAIL,
+            format!("cannot write to standard output: {error}"),
+        )),
+        _ => Ok(exit::OK),
+    }
+}
+
+fn print_json(value: &serde_json::Value) -> Result<u8, Fault> {
+    print(&format!("{value:#}\n"))
+}
+
+/// A table for people.
+fn table<const N: usize>(heads: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING).set_header(heads);
+    for row in rows {
+        table.add_row(row);
+    }
+    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    format!("{}\n", lines.join("\n"))
+}

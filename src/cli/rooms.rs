@@ -1,0 +1,222 @@
+//! The rooms, furnished as the configuration says.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{Gid, Group, Uid, User};
+
+use crate::config::{Config, DeliveredTo, OverQuota, Relay, SubmissionTls};
+use crate::delivery::{self, Sorter};
+use crate::directory::{self, Directory, Found};
+use crate::message::SpoolOptions;
+use crate::sieve::{self, Engine};
+use crate::store::{Account, Disk, LocalStore, Options as StoreOptions, Store};
+use crate::submission::{self, Route, Submitter, Tls};
+
+use super::fault::{Fault, exit};
+
+/// The directory.
+pub(super) fn directory(config: &Config) -> Result<Box<dyn Directory>, Fault> {
+    directory::open(&config.directory, &config.root).map_err(|error| Fault::config(&error))
+}
+
+/// The store. Files that SQLite makes get the permissions of the others by the umask.
+pub(super) fn store(config: &Config) -> LocalStore {
+    let settings = &config.store;
+    umask(Mode::from_bits_truncate(!settings.folder_mode & 0o777));
+    LocalStore::new(StoreOptions {
+        disk: Disk {
+            fsync: settings.fsync,
+            file_mode: settings.file_mode,
+            folder_mode: settings.folder_mode,
+        },
+        maildir: settings.maildir.clone(),
+        index_root: settings.index_root.clone(),
+        host: config.hostname.clone(),
+        open_accounts: settings.open_accounts,
+    })
+}
+
+/// The filter engine.
+pub(super) fn engine(config: &Config) -> Engine {
+    Engine::new(sieve::Options {
+        max_redirects: config.sieve.max_redirects,
+        ..sieve::Options::default()
+    })
+}
+
+/// The sorting table with all that deliveries need.
+pub(super) fn sorter(config: &Config) -> Result<Sorter, Fault> {
+    let options = delivery::Options {
+        hostname: config.hostname.clone(),
+        delivered_to: match config.delivery.delivered_to {
+            DeliveredTo::Single => delivery::DeliveredTo::Single,
+            DeliveredTo::Always => delivery::DeliveredTo::Always,
+            DeliveredTo::Never => delivery::DeliveredTo::Never,
+        },
+        refuse_over_quota: config.delivery.over_quota == OverQuota::Refuse,
+        hops: config.limits.hops,
+        separator: config.store.separator,
+        filter: config.sieve.enabled,
+        before: config.sieve.before.clone(),
+        default: config.sieve.default.clone(),
+        after: config.sieve.after.clone(),
+        script_size: sieve::Options::default().max_script_size,
+    };
+    Ok(Sorter::new(
+        directory(config)?,
+        Arc::new(store(config)),
+        engine(config),
+        submitter(config),
+        options,
+    ))
+}
+
+/// Where messages wait until they are complete.
+pub(super) fn spool(config: &Config) -> SpoolOptions {
+    SpoolOptions {
+        memory: config.limits.memory,
+        directory: config.store.spool.clone().unwrap_or_else(std::env::temp_dir),
+        header: config.limits.header,
+    }
+}
+
+fn submitter(config: &Config) -> Submitter {
+    let settings = &config.submission;
+    let (route, tls) = match &settings.relay {
+        Relay::None => (Route::None, Tls::None),
+        Relay::Sendmail(program) => (Route::Sendmail(program.clone()), Tls::None),
+        Relay::Server { address, tls, ca_file } => {
+            let tls = match tls {
+                SubmissionTls::Opportunistic => Tls::Opportunistic,
+                SubmissionTls::Verify => Tls::Verify {
+                    ca_file: Some(ca_file.clone()),
+                },
+                SubmissionTls::None => Tls::None,
+            };
+            (
+                Route::Server {
+                    address: address.to_string(),
+                },
+                tls,
+            )
+        }
+    };
+    Submitter::new(submission::Options {
+        route,
+        tls,
+        timeout: settings.timeout,
+        hostname: config.hostname.clone(),
+        notices_from: settings.notices_from.clone(),
+    })
+}
+
+/// The account of a user named on the command line, for commands that read it; none
+/// where nothing was ever delivered to it, so that asking makes nothing.
+pub(super) fn account(config: &Config, user: &str) -> Result<Option<Arc<dyn Account>>, Fault> {
+    let found = find(config, user)?;
+    if !found.home.join(&config.store.maildir).join("cur").is_dir() {
+        return Ok(None);
+    }
+    become_owner(config, &found.home)?;
+    let account = store(config).account(&found.user, &found.home)?;
+    account.reconcile()?;
+    Ok(Some(account))
+}
+
+/// The user named on the command line.
+pub(super) fn find(config: &Config, user: &str) -> Result<Found, Fault> {
+    match directory(config)?.find_user(user) {
+        Ok(Some(found)) => Ok(found),
+        Ok(None) => Err(Fault::new(exit::NOUSER, format!("no such user: {user}"))),
+        Err(error) => Err(Fault::new(exit::TEMPFAIL, crate::mail::Cause::of(&error).to_string())),
+    }
+}
+
+/// Who the process becomes where it was started as root.
+pub(super) struct Identity {
+    pub(super) name: Option<String>,
+    pub(super) uid: Uid,
+    pub(super) gid: Gid,
+}
+
+/// The identity that the settings `user` and `group` name; none without `user`.
+pub(super) fn identity(config: &Config) -> Result<Option<Identity>, Fault> {
+    let Some(name) = &config.user else { return Ok(None) };
+    let user = user(name)?;
+    let gid = match &config.group {
+        Some(name) => group(name)?,
+        None => user.gid,
+    };
+    Ok(Some(Identity {
+        name: Some(user.name),
+        uid: user.uid,
+        gid,
+    }))
+}
+
+/// A user of the system, by name.
+pub(super) fn user(name: &str) -> Result<User, Fault> {
+    let found = User::from_name(name).map_err(|error| Fault::config(&error))?;
+    found.ok_or_else(|| {
+        Fault::new(
+            exit::CONFIG,
+            format!("the system has no user {name}: create it, or change `user`"),
+        )
+    })
+}
+
+/// The number of a group of the system.
+pub(super) fn group(name: &str) -> Result<Gid, Fault> {
+    let found = Group::from_name(name).map_err(|error| Fault::config(&error))?;
+    let missing = || {
+        Fault::new(
+            exit::CONFIG,
+            format!("the system has no group {name}: create it, or change `group`"),
+        )
+    };
+    found.map(|group| group.gid).ok_or_else(missing)
+}
+
+/// Gives up root's rights, groups included; does nothing where they are not held.
+pub(super) fn become_identity(identity: &Identity) -> Result<(), Fault> {
+    if !Uid::effective().is_root() || identity.uid.is_root() {
+        return Ok(());
+    }
+    let groups = match &identity.name {
+        Some(name) => std::ffi::CString::new(name.as_str())
+            .map_err(|_| nix::errno::Errno::EINVAL)
+            .and_then(|name| nix::unistd::initgroups(&name, identity.gid)),
+        None => nix::unistd::setgroups(&[identity.gid]),
+    };
+    let changed = groups
+        .and_then(|()| nix::unistd::setgid(identity.gid))
+        .and_then(|()| nix::unistd::setuid(identity.uid));
+    changed.map_err(|errno| Fault::new(exit::NOPERM, format!("cannot become uid {}: {errno}", identity.uid)))
+}
+
+/// For commands that work on one home: as root they become the setting `user`, or the
+/// home's owner, so that no file in it comes to belong to root.
+pub(super) fn become_owner(config: &Config, home: &Path) -> Result<(), Fault> {
+    if !Uid::effective().is_root() {
+        return Ok(());
+    }
+    let identity = match identity(config)? {
+        Some(identity) => Some(identity),
+        None => nearest(home).map(|metadata| Identity {
+            name: None,
+            uid: Uid::from_raw(metadata.uid()),
+            gid: Gid::from_raw(metadata.gid()),
+        }),
+    };
+    identity.as_ref().map_or(Ok(()), become_identity)
+}
+
+fn nearest(path: &Path) -> Option<fs::Metadata> {
+    path.ancestors()
+        .map(Path::to_path_buf)
+        .find_map(|path: PathBuf| fs::metadata(path).ok())
+}
