@@ -69,6 +69,28 @@ impl LocalAccount {
         }
     }
 
+    /// As [`Self::identify`], but the folder's own file has the last word: a folder put
+    /// back from a backup brings its numbers, and a file that is missing is written again.
+    pub(super) fn identify_by_folder(
+        &self,
+        transaction: &Transaction<'_>,
+        name: &MailboxName,
+    ) -> Result<Identified, StoreError> {
+        let mut identified = self.identify(transaction, name)?;
+        let marks = Marks::read(self.folders.folder(name).path())?;
+        match marks.map(|marks| marks.validity) {
+            Some(validity) if validity != identified.row.validity => {
+                transaction.delete_mailbox(&identified.row)?;
+                self.identify(transaction, name)
+            }
+            Some(_) => Ok(identified),
+            None => {
+                self.reserve(&mut identified.row)?;
+                Ok(identified)
+            }
+        }
+    }
+
     fn number_anew(
         &self,
         transaction: &Transaction<'_>,

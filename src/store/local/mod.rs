@@ -14,6 +14,8 @@ mod check;
 mod identity;
 mod publish;
 mod reconcile;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

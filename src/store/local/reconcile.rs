@@ -29,7 +29,7 @@ impl LocalAccount {
         };
         for name in names.iter().filter(|name| !unchanged(name)) {
             let transaction = index.begin(Durability::Power)?;
-            let mut identified = self.identify(&transaction, name)?;
+            let mut identified = self.identify_by_folder(&transaction, name)?;
             identified.past_mark |= recovering && !identified.anew;
             self.reconcile_mailbox(&transaction, &mut identified, recovering)?;
             transaction.update_mailbox(&identified.row)?;
