@@ -1,0 +1,2 @@
+# For users without a script of their own: all into INBOX.
+keep;
