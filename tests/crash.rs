@@ -5,12 +5,13 @@ mod support;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
-use std::thread;
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use support::load::{Load, Sent, USERS, token};
-use support::place::{Place, wait_until};
+use support::place::{PATIENCE, Place};
 use support::postroom::{Postroom, Wishes};
 
 /// Token by UID, and UIDVALIDITY, of a user's INBOX.
@@ -72,12 +73,17 @@ fn killed_during_a_load() {
         let enough = load.acknowledged().len() + 100 * round;
         thread::scope(|scope| {
             let sending = scope.spawn(|| load.run(postroom.lmtp, 8, 100_000));
-            wait_until("enough was delivered", || {
-                load.acknowledged().len() >= enough || sending.is_finished()
-            });
-            assert!(!sending.is_finished(), "the load ended by itself");
+            // Killed in any case: the load ends with the server, and the scope with the load.
+            let deadline = Instant::now() + PATIENCE;
+            while load.acknowledged().len() < enough && !sending.is_finished() && Instant::now() < deadline {
+                sleep(Duration::from_millis(5));
+            }
             kill(id);
         });
+        assert!(
+            load.acknowledged().len() >= enough,
+            "round {round}: too few deliveries to be a load"
+        );
         postroom.running().kill(); // Reaps it.
         check(&postroom, &load, &mut before);
     }
@@ -134,10 +140,7 @@ fn check(postroom: &Postroom, load: &Load, before: &mut HashMap<&str, Numbers>) 
 /// Without its index an account gets the same numbers again.
 fn rebuild(postroom: &Postroom, before: &HashMap<&str, Numbers>) {
     for user in USERS {
-        let home = postroom.home(user);
-        for name in ["index.sqlite", "index.sqlite-wal", "index.sqlite-shm"] {
-            let _ = fs::remove_file(home.join(name)); // The last two need not be there.
-        }
+        remove_index(postroom, user);
         postroom.run(&["index", "rebuild", &format!("{user}@example.org")]);
         assert_eq!(
             &numbers(postroom, user),
@@ -145,5 +148,46 @@ fn rebuild(postroom: &Postroom, before: &HashMap<&str, Numbers>) {
             "{user}: other numbers after the rebuild"
         );
         postroom.run(&["index", "check", &format!("{user}@example.org")]);
+    }
+}
+
+fn remove_index(postroom: &Postroom, user: &str) {
+    for name in ["index.sqlite", "index.sqlite-wal", "index.sqlite-shm"] {
+        let _ = fs::remove_file(postroom.home(user).join(name)); // The last two need not be there.
+    }
+}
+
+#[test]
+fn a_uid_is_never_given_again() {
+    let place = Place::new();
+    let mut postroom = Postroom::serving(&place, &Wishes::default());
+    let load = Load::default();
+    // A multiple of the number of users: each gets the same.
+    load.run(postroom.lmtp, 1, 12);
+    let mut highest = 0;
+    for lose_the_index in [false, true] {
+        let (uidvalidity, uids) = numbers(&postroom, "ann");
+        let (last, _) = uids.last_key_value().expect("messages");
+        assert!(*last > highest, "UID {last} was given again");
+        highest = *last;
+
+        // Another program deletes the newest message.
+        let messages = postroom.messages("ann@example.org", "INBOX");
+        let path = messages.last().expect("messages")["path"]
+            .as_str()
+            .expect("a path")
+            .to_owned();
+        fs::remove_file(postroom.home("ann").join(path)).expect("removed");
+        if lose_the_index {
+            assert!(postroom.running().terminate().success());
+            remove_index(&postroom, "ann");
+            postroom.run(&["index", "rebuild", "ann@example.org"]);
+            postroom.serve();
+        }
+        load.run(postroom.lmtp, 1, 4);
+        let now = numbers(&postroom, "ann");
+        assert_eq!(now.0, uidvalidity);
+        assert!(!now.1.contains_key(&highest), "UID {highest} was given again");
+        postroom.run(&["index", "check", "ann@example.org"]);
     }
 }
