@@ -55,8 +55,10 @@ fn there_and_back(user: &str, carriage: fn(usize) -> Carriage, on_the_way: fn(&[
                     let uid = listed["uid"].as_u64().expect("a UID");
                     let path = postroom.home(user.split('@').next().expect("a local part"));
                     let file = fs::read(path.join(listed["path"].as_str().expect("a path"))).expect("the file");
-                    assert_came_back(sample, &file, &postroom.show(user, "INBOX", uid));
-                    assert_eq!(listed["size"], file.len(), "{}", sample.name);
+                    let shown = postroom.show(user, "INBOX", uid);
+                    assert_came_back(sample, &file, &shown);
+                    // As IMAP counts it (RFC822.SIZE).
+                    assert_eq!(listed["size"], shown.len(), "{}", sample.name);
                     // A process for each is slow, and the file is the same thing.
                     if number % 10 == 0 {
                         assert_eq!(postroom.show_raw(user, "INBOX", uid), file, "{}", sample.name);

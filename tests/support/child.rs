@@ -89,7 +89,10 @@ impl Drop for Running {
             self.terminate();
         }
         if std::thread::panicking() {
-            eprintln!("--- log of {} ---\n{}", self.name, self.log());
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = lines[lines.len().saturating_sub(100)..].join("\n");
+            eprintln!("--- log of {}, its end ---\n{last}", self.name);
         }
     }
 }
