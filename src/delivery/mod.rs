@@ -21,7 +21,7 @@ use std::sync::Arc;
 use crate::directory::{Directory, Found};
 use crate::mail::{Address, DeliveryId, Envelope, MailboxName, Outcome, Recipient, Refusal, ReversePath};
 use crate::message::Message;
-use crate::sieve::{Engine, Evaluation, Incoming, ScriptFolders, Scripts, load, load_user};
+use crate::sieve::{Engine, Evaluation, FolderError, Incoming, Plan, ScriptFolders, Scripts, load, load_user};
 use crate::store::{Account, Remembered, Step, Store};
 use crate::submission::Submitter;
 
@@ -183,7 +183,13 @@ impl Sorter {
     }
 
     fn filter(&self, delivery: &Delivery<'_>) -> Result<Outcome, Failure> {
-        let scripts = self.scripts(delivery.found)?;
+        let scripts = match self.scripts(delivery.found) {
+            Err(error) if error.is_lasting() => {
+                self.tell_of_unreadable(delivery, &error);
+                return self.carry_out(delivery, Plan::keep());
+            }
+            scripts => scripts?,
+        };
         let evaluation = self.evaluate(delivery, &scripts);
         for note in &evaluation.notes {
             tracing::info!(id = %delivery.parcel.id, user = %delivery.found.user, "{note}");
@@ -230,7 +236,7 @@ impl Sorter {
         )
     }
 
-    fn scripts(&self, found: &Found) -> Result<Scripts, Failure> {
+    fn scripts(&self, found: &Found) -> Result<Scripts, FolderError> {
         let Options {
             filter,
             before,

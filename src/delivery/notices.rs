@@ -2,7 +2,7 @@
 
 use crate::mail::{Flags, MailboxName, Outcome, Placement, Recipient, ReversePath};
 use crate::message::{Letter, Message, Trace};
-use crate::sieve::ScriptError;
+use crate::sieve::{FolderError, ScriptError};
 use crate::store::{Publication, Published, Remembered, Target};
 use crate::submission::{Failure as Failed, SubmitError};
 
@@ -43,6 +43,17 @@ impl Sorter {
              You are told of this error once a day.\n"
         );
         self.tell_owner(delivery, &format!("script {error}"), subject, &text);
+    }
+
+    /// Tells the postmaster, and the owner once a day, that a script cannot be read.
+    pub(super) fn tell_of_unreadable(&self, delivery: &Delivery<'_>, error: &FolderError) {
+        let Delivery { parcel, found, .. } = delivery;
+        tracing::error!(id = %parcel.id, user = %found.user, "no filter runs, the message is kept in INBOX: {error}");
+        let text = format!(
+            "A message for you could not be filtered. It is in your INBOX.\n\nThe reason is:\n\n    {error}\n\n\
+             You are told of this once a day.\n"
+        );
+        self.tell_owner(delivery, &format!("script {error}"), "Your mail is not filtered", &text);
     }
 
     /// Tells the owner, once a day, that one action could not be carried out.

@@ -33,6 +33,23 @@ pub enum FolderError {
     },
 }
 
+impl FolderError {
+    /// Whether trying again is no help until somebody mends it.
+    #[must_use]
+    pub fn is_lasting(&self) -> bool {
+        use io::ErrorKind::{IsADirectory, NotADirectory, NotFound, PermissionDenied};
+        match self {
+            FolderError::TooLarge { .. } => true,
+            FolderError::Io { source, .. } => {
+                matches!(
+                    source.kind(),
+                    NotFound | NotADirectory | IsADirectory | PermissionDenied
+                )
+            }
+        }
+    }
+}
+
 /// Loads a setting such as `[sieve] before`: each path is a script, or a folder of
 /// `*.sieve` files, which run in order of name. Other files in a folder are left out, and
 /// so are names with a leading dot.

@@ -70,7 +70,14 @@ impl<'account> LocalStaged<'account> {
             .folder(&MailboxName::inbox())
             .tmp()
             .join(minted.as_str());
-        let created = disk.create(&path)?;
+        let created = match disk.create(&path) {
+            // Another program took the Maildir away from under the open account.
+            Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => {
+                account.folders.create(disk, &MailboxName::inbox())?;
+                disk.create(&path)?
+            }
+            created => created?,
+        };
         let message = letter.message();
         // From here on a failure removes the file.
         let file = StagedFile {

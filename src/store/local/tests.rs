@@ -594,3 +594,17 @@ fn what_does_not_agree_is_found() {
     home.account().rebuild().unwrap();
     home.close();
 }
+
+#[test]
+fn a_maildir_taken_away_under_an_open_account_is_made_again() {
+    let home = Home::new();
+    home.deliver(1, INBOX);
+    let account = home.account();
+    fs::remove_dir_all(home.path("Maildir")).unwrap();
+    assert_eq!(
+        placed(&deliver(account.as_ref(), 2, INBOX).unwrap()),
+        [("INBOX".to_owned(), 2)]
+    );
+    assert_eq!(home.uids("INBOX"), [2]);
+    home.close();
+}
