@@ -72,22 +72,37 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let parsed = match Arguments::try_parse_from(&arguments) {
         Ok(parsed) => parsed,
         Err(error) => {
-            let _ = error.print();
-            return match error.use_stderr() {
-                false => ExitCode::SUCCESS,
-                // A typo in an MTA's configuration never bounces mail.
-                true if delivers => ExitCode::from(exit::TEMPFAIL),
-                true => ExitCode::from(exit::USAGE),
+            let code = if error.use_stderr() {
+                failed(delivers, exit::USAGE)
+            } else {
+                exit::OK
             };
+            let _ = error.print();
+            return ExitCode::from(code);
         }
     };
     match run(parsed) {
         Ok(code) => ExitCode::from(code),
         Err(fault) => {
+            let code = failed(delivers, fault.code);
             let _ = writeln!(io::stderr(), "postroom: {}", fault.message);
-            ExitCode::from(if delivers { exit::TEMPFAIL } else { fault.code })
+            ExitCode::from(code)
         }
     }
+}
+
+// A typo in an MTA's configuration never bounces mail: `deliver` asks to try again, in
+// words that pipe(8) reads. RFC 3463 §3.4: X.3.5 is "system incorrectly configured".
+fn failed(delivers: bool, code: u8) -> u8 {
+    if !delivers {
+        return code;
+    }
+    let status = match code {
+        exit::USAGE | exit::CONFIG => "4.3.5",
+        _ => "4.3.0",
+    };
+    let _ = print(&format!("{status} Try again later\n"));
+    exit::TEMPFAIL
 }
 
 /// The command line as clap knows it, for the man page.
