@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -80,13 +81,13 @@ impl<'account> LocalStaged<'account> {
         };
         let message = letter.message();
         // From here on a failure removes the file.
-        let file = StagedFile {
+        let mut file = StagedFile {
             path,
             minted,
             key,
             size: letter.crlf_size(),
             summary: Summary::of(message.header(), message.structure()),
-            written: now(),
+            written: 0,
         };
         let mut writer = BufWriter::with_capacity(64 * 1024, &created);
         letter
@@ -95,6 +96,9 @@ impl<'account> LocalStaged<'account> {
             .map_err(DiskError::at("write", &file.path))?;
         drop(writer);
         disk.flush(&created, &file.path)?;
+        let metadata = created.metadata().map_err(DiskError::at("examine", &file.path))?;
+        // INTERNALDATE is the file's time, so that an index made anew says the same.
+        file.written = metadata.mtime();
         Ok(LocalStaged { account, file })
     }
 }

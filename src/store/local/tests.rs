@@ -236,11 +236,19 @@ fn a_lost_index_comes_back_with_the_same_numbers() {
     let home = Home::new();
     (1..=5).for_each(|key| drop(home.deliver(key, &[("INBOX", ""), ("Archive", "\\Seen")])));
     let before = [home.status("INBOX"), home.status("Archive")];
+    let dates = |home: &Home| {
+        home.messages("Archive")
+            .iter()
+            .map(|entry| entry.row.internal_date)
+            .collect::<Vec<_>>()
+    };
+    let arrived = dates(&home);
     fs::remove_file(home.file("INBOX", 5)).unwrap();
     fs::remove_file(home.file("INBOX", 2)).unwrap();
     let home = home.without_index();
     assert_eq!(home.uids("INBOX"), [1, 3, 4]);
     assert_eq!(home.uids("Archive"), [1, 2, 3, 4, 5]);
+    assert_eq!(dates(&home), arrived);
     for before in before {
         let after = home.status(before.name.as_str());
         assert_eq!(
