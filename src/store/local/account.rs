@@ -13,6 +13,7 @@ use crate::mail::{DeliveryId, MailboxName, Uid};
 use crate::maildir::{DiskError, Folders, Place, Seen};
 use crate::message::Letter;
 
+use super::pool::Pool;
 use super::publish::{LocalStaged, Ticket};
 use super::{Options, lock};
 use crate::store::{Account, MailboxStatus, MessageEntry, Staged, StoreError};
@@ -24,8 +25,8 @@ pub(super) struct LocalAccount {
     pub(super) options: Arc<Options>,
     pub(super) folders: Folders,
     pub(super) index: Mutex<Index>,
-    /// Deliveries that wait to be published; whoever holds the index publishes them all.
-    pub(super) waiting: Mutex<Vec<Arc<Ticket>>>,
+    /// Deliveries that wait to be published.
+    pub(super) waiting: Pool<Ticket>,
     /// Set when a commit failed after its files were published: the index lacks them.
     pub(super) behind: AtomicBool,
     home: PathBuf,
@@ -50,7 +51,7 @@ impl LocalAccount {
             folders,
             identity: (metadata.dev(), metadata.ino()),
             index: Mutex::new(index),
-            waiting: Mutex::default(),
+            waiting: Pool::default(),
             behind: AtomicBool::new(false),
             home: home.to_owned(),
         };

@@ -5,6 +5,7 @@
 //! | `mod.rs` | the store: which accounts are open |
 //! | `account.rs` | opening one account; what readers ask |
 //! | `identity.rs` | UIDVALIDITY, UIDs and MODSEQs: what is given once |
+//! | `pool.rs` | deliveries that wait, and the one who publishes for all |
 //! | `publish.rs` | stage and publish: the durable path of a delivery |
 //! | `reconcile.rs` | what other programs did to the Maildir |
 //! | `check.rs` | whether index and Maildir agree |
@@ -12,6 +13,7 @@
 mod account;
 mod check;
 mod identity;
+mod pool;
 mod publish;
 mod reconcile;
 #[cfg(test)]

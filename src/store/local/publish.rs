@@ -111,19 +111,14 @@ impl Staged for LocalStaged<'_> {
             publication,
             result: Mutex::new(None),
         });
-        lock(&account.waiting).push(ticket.clone());
-        let mut index = lock(&account.index);
-        if let Some(result) = lock(&ticket.result).take() {
-            return result;
-        }
-        let batch = std::mem::take(&mut *lock(&account.waiting));
-        let outcome = account.publish(&mut index, &batch);
-        drop(index);
-        if let Err(error) = outcome {
-            for ticket in &batch {
-                lock(&ticket.result).get_or_insert_with(|| Err(error.clone()));
+        let is_done = |ticket: &Ticket| lock(&ticket.result).is_some();
+        account.waiting.join(&ticket, is_done, |batch| {
+            let published = account.publish(&mut lock(&account.index), batch);
+            let results = published.unwrap_or_else(|error| vec![Err(error); batch.len()]);
+            for (ticket, result) in batch.iter().zip(results) {
+                *lock(&ticket.result) = Some(result);
             }
-        }
+        });
         // Whoever took the batch answers all of it; without an answer he died on the way.
         let unanswered = || StoreError::UnderWay {
             user: account.user.clone(),
@@ -134,6 +129,8 @@ impl Staged for LocalStaged<'_> {
 
 /// A copy whose file lies in its mailbox, before its row is written.
 struct Placed<'batch> {
+    /// The delivery's place in the batch.
+    at: usize,
     ticket: &'batch Ticket,
     mailbox: MailboxName,
     uid: Uid,
@@ -143,9 +140,13 @@ struct Placed<'batch> {
 }
 
 impl LocalAccount {
-    /// Publishes a batch. An error is one that met all of it before anything was durable;
-    /// what meets one delivery stands in its ticket.
-    fn publish(&self, index: &mut Index, batch: &[Arc<Ticket>]) -> Result<(), StoreError> {
+    /// Publishes a batch; the results are in its order. An error is one that met all of it
+    /// before anything was durable.
+    fn publish(
+        &self,
+        index: &mut Index,
+        batch: &[Arc<Ticket>],
+    ) -> Result<Vec<Result<Published, StoreError>>, StoreError> {
         if self.behind.swap(false, Ordering::Relaxed) {
             self.reconcile_all(index, false)
                 .inspect_err(|_| self.behind.store(true, Ordering::Relaxed))?;
@@ -153,30 +154,26 @@ impl LocalAccount {
         let transaction = index.begin(Durability::Process)?;
         let mut boxes = BTreeMap::new();
         let mut placed = Vec::new();
-        for ticket in batch {
-            match self.place_all(&transaction, &mut boxes, ticket, &mut placed) {
-                Ok(Some(before)) => *lock(&ticket.result) = Some(Ok(Published::Before(before))),
-                Ok(None) => {}
-                Err(error) => *lock(&ticket.result) = Some(Err(error)),
-            }
+        let mut results = Vec::new();
+        for (at, ticket) in batch.iter().enumerate() {
+            let before = self.place_all(&transaction, &mut boxes, (at, ticket), &mut placed);
+            results.push(before.map(|before| before.map_or(Published::Placed(Vec::new()), Published::Before)));
         }
-        self.flush_folders(&mut placed);
-        for ticket in batch {
-            let copies = placed.iter().filter(|copy| std::ptr::eq(copy.ticket, ticket.as_ref()));
-            let placements = copies
-                .map(|copy| Placement {
+        self.flush_folders(&mut placed, &mut results);
+        for copy in &placed {
+            if let Ok(Published::Placed(placements)) = &mut results[copy.at] {
+                placements.push(Placement {
                     mailbox: copy.mailbox.clone(),
                     uid: copy.uid,
-                })
-                .collect();
-            lock(&ticket.result).get_or_insert(Ok(Published::Placed(placements)));
+                });
+            }
         }
         // All that is placed is durable: from here on no failure takes a 250 back.
-        if let Err(error) = self.record(transaction, boxes, &placed, batch) {
+        if let Err(error) = self.record(transaction, boxes, &placed, batch.iter().zip(&results)) {
             self.behind.store(true, Ordering::Relaxed);
             tracing::warn!(user = %self.user, %error, "delivered, but the index could not be written; it is mended at the next delivery");
         }
-        Ok(())
+        Ok(results)
     }
 
     /// Moves the copies of one delivery into their mailboxes. Answers the earlier
@@ -185,7 +182,7 @@ impl LocalAccount {
         &self,
         transaction: &Transaction<'_>,
         boxes: &mut BTreeMap<MailboxName, MailboxRow>,
-        ticket: &'batch Ticket,
+        (at, ticket): (usize, &'batch Ticket),
         placed: &mut Vec<Placed<'batch>>,
     ) -> Result<Option<DeliveryId>, StoreError> {
         let key = ticket.file.key;
@@ -212,9 +209,9 @@ impl LocalAccount {
             return Ok(before);
         };
         for target in others {
-            self.place(boxes, ticket, target, false, placed)?;
+            self.place(boxes, (at, ticket), target, false, placed)?;
         }
-        self.place(boxes, ticket, last, true, placed)?;
+        self.place(boxes, (at, ticket), last, true, placed)?;
         Ok(None)
     }
 
@@ -243,7 +240,7 @@ impl LocalAccount {
     fn place<'batch>(
         &self,
         boxes: &mut BTreeMap<MailboxName, MailboxRow>,
-        ticket: &'batch Ticket,
+        (at, ticket): (usize, &'batch Ticket),
         target: &'batch Target,
         last: bool,
         placed: &mut Vec<Placed<'batch>>,
@@ -266,6 +263,7 @@ impl LocalAccount {
         let to = folder.path().join(seen.relative_path());
         self.move_or_link(&ticket.file.path, &folder.tmp(), &to, last)?;
         placed.push(Placed {
+            at,
             ticket,
             mailbox: target.mailbox.clone(),
             uid,
@@ -325,7 +323,7 @@ impl LocalAccount {
 
     // One flush for each folder. A delivery whose folder could not be flushed failed, and
     // its files are taken back as far as they can be.
-    fn flush_folders(&self, placed: &mut Vec<Placed<'_>>) {
+    fn flush_folders(&self, placed: &mut Vec<Placed<'_>>, results: &mut [Result<Published, StoreError>]) {
         let part = |copy: &Placed<'_>| {
             let folder = self.folders.folder(&copy.mailbox);
             if copy.file.in_cur { folder.cur() } else { folder.new_() }
@@ -342,18 +340,18 @@ impl LocalAccount {
                 }
                 let seen = super::account::seen(&copy.file);
                 let _ = fs::remove_file(self.folders.folder(&copy.mailbox).path().join(seen.relative_path()));
-                lock(&copy.ticket.result).get_or_insert_with(|| Err(error.clone()));
+                results[copy.at] = Err(error.clone());
                 false
             });
         }
     }
 
-    fn record(
+    fn record<'batch>(
         &self,
         transaction: Transaction<'_>,
         mut boxes: BTreeMap<MailboxName, MailboxRow>,
         placed: &[Placed<'_>],
-        batch: &[Arc<Ticket>],
+        batch: impl Iterator<Item = (&'batch Arc<Ticket>, &'batch Result<Published, StoreError>)>,
     ) -> Result<(), StoreError> {
         let now = now();
         for copy in placed {
@@ -377,10 +375,7 @@ impl LocalAccount {
         for row in boxes.values() {
             transaction.update_mailbox(row)?;
         }
-        for ticket in batch
-            .iter()
-            .filter(|ticket| matches!(*lock(&ticket.result), Some(Ok(Published::Placed(_)))))
-        {
+        for (ticket, _) in batch.filter(|(_, result)| matches!(result, Ok(Published::Placed(_)))) {
             let Publication { id, remember, .. } = &ticket.publication;
             transaction.put_step(ticket.file.key, &Step::Done, id, now)?;
             for (what, seconds) in remember {
