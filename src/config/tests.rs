@@ -50,6 +50,19 @@ fn the_example_file_is_the_one_in_packaging() {
 }
 
 #[test]
+fn the_page_of_reference_is_the_one_in_docs() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/CONFIGURATION.md");
+    if std::env::var_os("POSTROOM_WRITE_EXAMPLE").is_some() {
+        std::fs::write(&file, reference()).unwrap();
+    }
+    assert_eq!(
+        std::fs::read_to_string(&file).unwrap(),
+        reference(),
+        "run the tests with POSTROOM_WRITE_EXAMPLE=1 to write it again"
+    );
+}
+
+#[test]
 fn the_example_says_what_the_design_says() {
     let config = parse(&example());
     assert_eq!(config.hostname, "mx.example.org");
