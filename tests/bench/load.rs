@@ -1,7 +1,7 @@
 //! load ADDRESS SESSIONS SECONDS MESSAGES SIZE USERS: an LMTP load, and what came of it as one line of JSON.
 //!
 //! Every session is a thread with one connection, pipelined as Postfix does it (RFC 2920). Before the clock starts,
-//! every user and every session has had a message. The load ends after SECONDS or MESSAGES, whichever comes first.
+//! every user and every session has had a small message. The load ends after SECONDS or MESSAGES, whichever comes first.
 //! Built with `rustc -O` by tests/bench/run; standard library only.
 
 use std::env;
@@ -61,7 +61,7 @@ fn main() {
                     (number..plan.users.max(plan.sessions)).step_by(usize::try_from(plan.sessions).expect("small"))
                 {
                     session
-                        .send(user % plan.users, "warm-up")
+                        .send(user % plan.users, "warm-up", b"\r\n.\r\n")
                         .unwrap_or_else(|error| fail(&error));
                 }
                 start.wait();
@@ -120,7 +120,7 @@ impl Session<'_> {
         let mut user = number;
         while start.elapsed() < self.plan.length && SENT.fetch_add(1, Ordering::Relaxed) < self.plan.messages {
             let before = Instant::now();
-            self.send(user % self.plan.users, "load")
+            self.send(user % self.plan.users, "load", &self.plan.body)
                 .unwrap_or_else(|error| fail(&error));
             latencies.push(before.elapsed());
             user += self.plan.sessions;
@@ -128,7 +128,7 @@ impl Session<'_> {
         latencies
     }
 
-    fn send(&mut self, user: u64, what: &str) -> io::Result<()> {
+    fn send(&mut self, user: u64, what: &str, body: &[u8]) -> io::Result<()> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let to = format!("user{user}@example.org");
@@ -146,7 +146,7 @@ impl Session<'_> {
             self.plan.run
         );
         self.writer.write_all(header.as_bytes())?;
-        self.writer.write_all(&self.plan.body)?;
+        self.writer.write_all(body)?;
         self.expect("250")
     }
 
