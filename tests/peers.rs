@@ -4,7 +4,7 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -303,6 +303,90 @@ fn dovecot_reads_what_came_through_postfix() {
         flags.as_array().expect("a list").contains(&Value::from("\\Seen")),
         "POP3 set it: {flags}"
     );
+}
+
+#[test]
+fn takes_over_what_dovecot_changes() {
+    if !root() || !present(&["dovecot", "python3"]) {
+        return;
+    }
+    let place = Place::new();
+    let postroom = Postroom::serving(&place, &site());
+    let user = "ann@example.org";
+    let mut client = Client::lmtp(postroom.lmtp).expect("a session");
+    let mut deliver = |subject: &str| {
+        let message = format!("Subject: {subject}\r\n\r\nbody\r\n");
+        let replies = client
+            .send("s@example.net", &[user], message.as_bytes(), Carriage::Data)
+            .expect("a reply");
+        assert_eq!(replies[0].code, 250, "{replies:?}");
+    };
+    ["flagged", "moved", "expunged", "left"]
+        .into_iter()
+        .for_each(&mut deliver);
+    let before = postroom.messages(user, "INBOX");
+    let uid = |all: &[Value], subject: &str| {
+        all.iter()
+            .find(|it| it["subject"] == subject)
+            .and_then(|it| it["uid"].as_u64())
+            .expect(subject)
+    };
+    let highest = uid(&before, "left");
+
+    Dovecot::start(&place, &postroom.root).change(user);
+    deliver("after");
+    let after = postroom.messages(user, "INBOX");
+    let subjects: Vec<_> = after.iter().map(|it| it["subject"].as_str().expect("text")).collect();
+    assert_eq!(subjects.len(), 4, "{subjects:?}");
+    for kept in ["flagged", "left"] {
+        assert_eq!(uid(&after, kept), uid(&before, kept));
+    }
+    for new in ["appended", "after"] {
+        assert!(uid(&after, new) > highest, "{after:?}");
+    }
+    let flags = |subject: &str| {
+        let message = after.iter().find(|it| it["subject"] == subject).expect(subject);
+        let mut flags: Vec<_> = message["flags"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|it| it.to_string())
+            .collect();
+        flags.sort_unstable();
+        flags.join(" ")
+    };
+    assert_eq!(flags("flagged"), r#""$Done" "\\Flagged" "\\Seen""#);
+    assert_eq!(flags("appended"), r#""\\Answered""#);
+    assert_eq!(flags("left"), "");
+    let appended = after.iter().find(|it| it["subject"] == "appended").expect("it");
+    assert!(
+        appended["internaldate"]
+            .as_str()
+            .expect("text")
+            .starts_with("2020-01-02T"),
+        "{appended}"
+    );
+    assert_eq!(postroom.messages(user, "Archive")[0]["subject"], "moved");
+    postroom.run(&["index", "check", user]);
+    assert_owned_by_mail_user(&postroom.root);
+}
+
+/// The commands above ran as root; nothing they made may shut the daemon out.
+fn assert_owned_by_mail_user(path: &Path) {
+    let user = nix::unistd::User::from_name(MAIL_USER)
+        .expect("passwd")
+        .expect("the user mail");
+    assert_eq!(
+        fs::symlink_metadata(path).expect("it exists").uid(),
+        user.uid.as_raw(),
+        "{}",
+        path.display()
+    );
+    if path.is_dir() {
+        for entry in fs::read_dir(path).expect("a folder") {
+            assert_owned_by_mail_user(&entry.expect("an entry").path());
+        }
+    }
 }
 
 /// Every line ended with CRLF and none of the bytes that Postfix itself changes.

@@ -74,6 +74,14 @@ impl Dovecot {
         seen(&self.read_back("pop3", self.pop3, user, "INBOX"))
     }
 
+    /// Changes INBOX as tests/support/change.py says.
+    pub fn change(&self, user: &str) {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/change.py");
+        run(Command::new("python3")
+            .arg(script)
+            .args([&self.imap.port().to_string(), user, "secret"]));
+    }
+
     fn read_back(&self, protocol: &str, server: SocketAddr, user: &str, mailbox: &str) -> Value {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/read_back.py");
         let port = server.port().to_string();
