@@ -27,6 +27,11 @@ pub fn root() -> bool {
     is_root() || missing("it needs root")
 }
 
+/// Whether a private Postfix can run; else as [`present`].
+pub fn postfix() -> bool {
+    root() && present(&["postfix", "master", "postqueue"])
+}
+
 /// The folder into which `tests/install` unpacked a Debian package; else as [`present`].
 pub fn unpacked(package: &str) -> Option<PathBuf> {
     let peers = env::var_os("POSTROOM_PEERS").map_or_else(

@@ -46,6 +46,17 @@ pub struct Wishes<'a> {
     pub smtp: Option<SocketAddr>,
 }
 
+impl Wishes<'_> {
+    /// As a site runs it beside an MTA: under a user of its own, with the users ann and bob.
+    pub fn site() -> Wishes<'static> {
+        Wishes {
+            as_mail_user: true,
+            users: Some(&["ann", "bob"]),
+            ..Wishes::default()
+        }
+    }
+}
+
 impl Postroom {
     /// Writes a configuration for the domain example.org; nothing runs yet.
     pub fn configured(place: &Place, wishes: &Wishes) -> Postroom {
