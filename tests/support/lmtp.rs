@@ -65,6 +65,21 @@ impl Client {
         Ok(client)
     }
 
+    /// Opens a connection and says nothing; the greeting is not read.
+    pub fn silent(address: SocketAddr, lmtp: bool) -> io::Result<Client> {
+        Client::over_tcp(address, lmtp)
+    }
+
+    /// Sends bytes as they are.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.writer.write_all(bytes)
+    }
+
+    /// Reads as many replies as there are, until the peer closes.
+    pub fn replies_to_the_end(&mut self) -> Vec<Reply> {
+        std::iter::from_fn(|| self.reply().ok()).collect()
+    }
+
     fn over_tcp(address: SocketAddr, lmtp: bool) -> io::Result<Client> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;

@@ -17,3 +17,4 @@ pub mod peers;
 pub mod place;
 pub mod postfix;
 pub mod postroom;
+pub mod relay;

@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 
 use super::child::{Running, run};
-use super::lmtp::Client;
+use super::lmtp::{Carriage, Client, Reply};
 use super::place::{MAIL_USER, Place, free_address, give_to_mail_user, is_root, wait_until};
 
 /// A site: a configuration in a place, and `serve` where it was started.
@@ -40,6 +40,12 @@ pub struct Wishes<'a> {
     pub default: Option<&'a Path>,
     /// The only local parts there are; else any.
     pub users: Option<&'a [&'a str]>,
+    /// Site scripts that run after the user's.
+    pub after: Option<&'a Path>,
+    /// A file that lists the accounts, in place of `users`.
+    pub table: Option<&'a Path>,
+    /// Whole sections that stand in the configuration too: limits, log, store, delivery.
+    pub more: &'a str,
     /// The submission server.
     pub submission: Option<SocketAddr>,
     /// Where SMTP listens, if not at a new address.
@@ -162,6 +168,38 @@ impl Postroom {
         self.run(&["message", "show", "--raw", user, mailbox, &uid.to_string()])
     }
 
+    /// How many messages a mailbox has; none where there is no such mailbox.
+    pub fn count(&self, user: &str, mailbox: &str) -> u64 {
+        let mailboxes = self.mailboxes(user);
+        let found = mailboxes.iter().find(|it| it["name"] == mailbox);
+        found.map_or(0, |it| it["messages"].as_u64().expect("a number"))
+    }
+
+    /// The messages of a mailbox as they lie on disk, in order of UID.
+    pub fn texts(&self, user: &str, mailbox: &str) -> Vec<String> {
+        let messages = self.messages(user, mailbox);
+        let uids = messages.iter().map(|it| it["uid"].as_u64().expect("a UID"));
+        let raw = uids.map(|uid| self.show_raw(user, mailbox, uid));
+        raw.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).collect()
+    }
+
+    /// Sends one message by LMTP and returns the reply to each recipient.
+    pub fn send(&self, from: &str, to: &[&str], message: &str) -> Vec<Reply> {
+        let mut client = Client::lmtp(self.lmtp).expect("a session");
+        client
+            .send(from, to, message.as_bytes(), Carriage::Data)
+            .expect("a reply")
+    }
+
+    /// Sends one message by SMTP and returns the reply to it.
+    pub fn send_by_smtp(&self, from: &str, to: &[&str], message: &str) -> Reply {
+        let mut client = Client::smtp(self.smtp).expect("a session");
+        let replies = client
+            .send(from, to, message.as_bytes(), Carriage::Data)
+            .expect("a reply");
+        replies.into_iter().next().expect("one reply")
+    }
+
     /// The home of a user of example.org.
     pub fn home(&self, local_part: &str) -> PathBuf {
         self.root.join("example.org").join(local_part)
@@ -172,6 +210,7 @@ impl Postroom {
         let home = self.home(local_part);
         fs::create_dir_all(home.join("sieve")).expect("a folder");
         fs::write(home.join("sieve/main.sieve"), script).expect("a script");
+        let _ = fs::remove_file(home.join(".dovecot.sieve")); // There may be one from before.
         std::os::unix::fs::symlink("sieve/main.sieve", home.join(".dovecot.sieve")).expect("a link");
         let owner = fs::read_to_string(&self.config).expect("the configuration");
         if owner.contains("\nuser = ") {
@@ -194,7 +233,11 @@ fn configuration(root: &Path, lmtp: SocketAddr, smtp: SocketAddr, socket: &Path,
         "\n[[listen]]\nprotocol = \"lmtp\"\naddress = \"unix:{}\"\nmode = \"0666\"\n",
         socket.display()
     );
-    text += "\n[directory]\nkind = \"static\"\ndomains = [\"example.org\"]\n";
+    text += "\n[directory]\ndomains = [\"example.org\"]\n";
+    match path(wishes.table) {
+        Some(table) => text += &format!("kind = \"table\"\nfile = {table:?}\n"),
+        None => text += "kind = \"static\"\n",
+    }
     if let Some(users) = wishes.users {
         text += &format!("users = {}\n", list(users));
     }
@@ -202,13 +245,16 @@ fn configuration(root: &Path, lmtp: SocketAddr, smtp: SocketAddr, socket: &Path,
     if let Some(before) = path(wishes.before) {
         text += &format!("before = {}\n", list(&[&before]));
     }
+    if let Some(after) = path(wishes.after) {
+        text += &format!("after = {}\n", list(&[&after]));
+    }
     if let Some(default) = path(wishes.default) {
         text += &format!("default = {default:?}\n");
     }
     if let Some(server) = wishes.submission {
         text += &format!("\n[submission]\nserver = \"{server}\"\n");
     }
-    text
+    text + wishes.more
 }
 
 fn array(json: &[u8]) -> Vec<Value> {
