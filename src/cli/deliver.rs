@@ -11,7 +11,8 @@ use std::time::Instant;
 use crate::config::Config;
 use crate::delivery::{Parcel, Sorter, failed};
 use crate::mail::{
-    Address, Cause, Client, DeliveryId, Envelope, MailboxName, Outcome, Protocol, Recipient, Refusal, ReversePath,
+    Address, Cause, Client, Deferral, DeliveryId, Envelope, MailboxName, Outcome, Protocol, Recipient, Refusal,
+    ReversePath,
 };
 use crate::message::{Message, Spool, Summary, mailboxes};
 use crate::smtp::{Reply, enhanced_status};
@@ -72,7 +73,7 @@ pub(super) fn run(file: Option<&Path>, arguments: &Arguments) -> Result<u8, Faul
         limit if limit > 0 && parcel.message.size() > limit => Outcome::Refused(Refusal::TooLarge(limit)),
         _ => sorter.deliver(&parcel, recipient, &found, keep_in.as_ref()),
     };
-    let code = code(&sorter, &parcel, &outcome, arguments.leave_bounce);
+    let (outcome, code) = conclude(&sorter, &parcel, outcome, arguments.leave_bounce);
     let ended = finish(&outcome, &parcel.id, code);
     record(&outcome, &parcel, &found.user, begun);
     ended
@@ -86,29 +87,33 @@ fn finish(outcome: &Outcome, id: &DeliveryId, code: u8) -> Result<u8, Fault> {
     Ok(code)
 }
 
-fn code(sorter: &Sorter, parcel: &Parcel, outcome: &Outcome, leave_bounce: bool) -> u8 {
-    match outcome {
+// A refusal that cannot be told to the sender is no refusal: the MTA keeps the message. Postfix
+// believes the printed code more than the exit code, so both come from the same outcome.
+fn conclude(sorter: &Sorter, parcel: &Parcel, outcome: Outcome, leave_bounce: bool) -> (Outcome, u8) {
+    let code = match &outcome {
         Outcome::Delivered { .. } => exit::OK,
         Outcome::Deferred(_) => exit::TEMPFAIL,
         Outcome::Refused(Refusal::UnknownUser) => exit::NOUSER,
         Outcome::Refused(_) if leave_bounce => exit::NOPERM,
-        Outcome::Refused(_) => {
-            let diagnostic = Reply::of(outcome, &parcel.id, true).to_string();
-            let failure = failed(
-                &parcel.envelope.recipients[0],
-                enhanced_status(outcome),
-                diagnostic,
-                outcome,
-            );
-            match sorter.report_refused(parcel, &[failure]) {
-                Ok(()) => exit::OK,
-                Err(error) => {
-                    tracing::warn!(id = %parcel.id, cause = %Cause::of(&error), "cannot bounce a refused message");
-                    exit::TEMPFAIL
-                }
-            }
-        }
-    }
+        Outcome::Refused(_) => match bounce(sorter, parcel, &outcome) {
+            Ok(()) => exit::OK,
+            Err(cause) => return (Outcome::Deferred(Deferral::Trouble(cause)), exit::TEMPFAIL),
+        },
+    };
+    (outcome, code)
+}
+
+fn bounce(sorter: &Sorter, parcel: &Parcel, outcome: &Outcome) -> Result<(), Cause> {
+    let diagnostic = Reply::of(outcome, &parcel.id, true).to_string();
+    let failure = failed(
+        &parcel.envelope.recipients[0],
+        enhanced_status(outcome),
+        diagnostic,
+        outcome,
+    );
+    sorter
+        .report_refused(parcel, &[failure])
+        .map_err(|error| Cause::new(format!("cannot bounce a refused message: {}", Cause::of(&error))))
 }
 
 fn read(config: &Config, file: Option<&Path>) -> Result<Message, Fault> {
