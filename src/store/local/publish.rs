@@ -206,6 +206,10 @@ impl LocalAccount {
             }
         }
         let Some((last, others)) = left.split_last() else {
+            // A new index knows the copies from their names, but not that they were all.
+            if let Some(before) = &before {
+                transaction.put_step(key, &Step::Done, before, now())?;
+            }
             return Ok(before);
         };
         for target in others {

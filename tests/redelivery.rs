@@ -1,0 +1,171 @@
+//! The same message again, after whatever happened in between: one copy, and the id of the first time.
+
+mod support;
+
+use std::fs;
+
+use support::lmtp::Reply;
+use support::place::Place;
+use support::postroom::{Postroom, Wishes};
+use support::relay::Relay;
+
+const ANN: &str = "ann@example.org";
+const BOB: &str = "bob@example.org";
+const MESSAGE: &str = "Subject: once\r\nMessage-ID: <1@example.net>\r\n\r\nbody\r\n";
+
+/// The delivery id out of a reply.
+#[track_caller]
+fn id(reply: &Reply) -> String {
+    assert_eq!(reply.code, 250, "{reply:?}");
+    let mut words = reply.text.split(|c: char| !c.is_ascii_alphanumeric());
+    let id = words.rfind(|word| word.len() == 13);
+    id.unwrap_or_else(|| panic!("no id in {reply:?}")).to_owned()
+}
+
+/// What happens between two attempts, while nothing runs.
+fn forget(postroom: &Postroom, names: &[&str]) {
+    for name in names {
+        let _ = fs::remove_file(postroom.home("ann").join(name)); // The last two need not be there.
+    }
+}
+
+const INDEX: &[&str] = &["index.sqlite", "index.sqlite-wal", "index.sqlite-shm"];
+
+#[test]
+fn after_a_crash_and_without_the_index() {
+    let place = Place::new();
+    let mut postroom = Postroom::serving(&place, &Wishes::default());
+    let first = id(&postroom.send("s@example.net", &[ANN], MESSAGE)[0]);
+    for (what, lost) in [
+        ("a crash", &[][..]),
+        ("a crash that cost the index", INDEX),
+        ("another crash", &[]),
+    ] {
+        postroom.running().kill();
+        forget(&postroom, lost);
+        postroom.serve();
+        let again = id(&postroom.send("s@example.net", &[ANN], MESSAGE)[0]);
+        // An index made anew knows that it was delivered from the file's name, but the id from its Received field.
+        assert_eq!(again, first, "after {what}");
+        assert_eq!(postroom.count(ANN, "INBOX"), 1, "after {what}");
+        postroom.run(&["index", "check", ANN]);
+    }
+    // Even read and moved by another program meanwhile.
+    let path = postroom.messages(ANN, "INBOX")[0]["path"]
+        .as_str()
+        .expect("a path")
+        .to_owned();
+    let file = postroom.home("ann").join(&path);
+    let name = file.file_name().expect("a name").to_str().expect("UTF-8").to_owned();
+    fs::rename(
+        &file,
+        postroom.home("ann").join("Maildir/cur").join(format!("{name}:2,S")),
+    )
+    .expect("moved");
+    assert_eq!(id(&postroom.send("s@example.net", &[ANN], MESSAGE)[0]), first);
+    // Even deleted: the user has seen it.
+    fs::remove_file(postroom.home("ann").join("Maildir/cur").join(format!("{name}:2,S"))).expect("removed");
+    assert_eq!(postroom.count(ANN, "INBOX"), 0);
+    assert_eq!(id(&postroom.send("s@example.net", &[ANN], MESSAGE)[0]), first);
+    assert_eq!(postroom.count(ANN, "INBOX"), 0);
+}
+
+#[test]
+fn in_other_company() {
+    let place = Place::new();
+    let postroom = Postroom::serving(&place, &Wishes::default());
+    let both = postroom.send("s@example.net", &[ANN, BOB], MESSAGE);
+    let (ann, bob) = (id(&both[0]), id(&both[1]));
+    for to in [&[BOB][..], &[BOB, ANN], &[ANN], &["eve@example.org", ANN]] {
+        for (reply, to) in postroom.send("s@example.net", to, MESSAGE).iter().zip(to) {
+            match *to {
+                ANN => assert_eq!(id(reply), ann),
+                BOB => assert_eq!(id(reply), bob),
+                _ => assert_ne!(id(reply), ann),
+            }
+        }
+    }
+    // By the other door, and by pipe, it is the same delivery.
+    assert_eq!(id(&postroom.send_by_smtp("s@example.net", &[ANN], MESSAGE)), ann);
+    let output = postroom.run_with_input(&["deliver", "-d", ANN, "-f", "s@example.net"], MESSAGE.as_bytes());
+    assert!(String::from_utf8_lossy(&output.stdout).contains(&ann), "{output:?}");
+    for user in [ANN, BOB, "eve@example.org"] {
+        assert_eq!(postroom.count(user, "INBOX"), 1, "{user}");
+    }
+    // The same recipient twice in one transaction is one delivery too.
+    let message = MESSAGE.replace("once", "twice named");
+    let replies = postroom.send("s@example.net", &[ANN, BOB, ANN], &message);
+    assert_eq!(replies.len(), 3);
+    assert_eq!(id(&replies[0]), id(&replies[2]));
+    assert_eq!(postroom.count(ANN, "INBOX"), 2);
+}
+
+#[test]
+fn with_a_filter_that_files_redirects_and_replies() {
+    let place = Place::new();
+    let relay = Relay::new();
+    let mut postroom = Postroom::configured(
+        &place,
+        &Wishes {
+            submission: Some(relay.address),
+            ..Wishes::default()
+        },
+    );
+    postroom.give_script(
+        "ann",
+        "require [\"fileinto\", \"mailbox\", \"copy\", \"vacation\"];\n\
+         fileinto :create \"One\";\nfileinto :create \"Two\";\nredirect :copy \"out@example.net\";\n\
+         vacation \"Away.\";\nkeep;\n",
+    );
+    postroom.serve();
+    let message = format!("To: {ANN}\r\n{MESSAGE}");
+    let first = id(&postroom.send("s@example.net", &[ANN], &message)[0]);
+    assert_eq!(relay.taken().len(), 2, "a redirect and a reply");
+    let counts = |postroom: &Postroom| ["INBOX", "One", "Two"].map(|mailbox| postroom.count(ANN, mailbox));
+    for lost in [&[][..], INDEX] {
+        postroom.running().kill();
+        forget(&postroom, lost);
+        postroom.serve();
+        assert_eq!(
+            id(&postroom.send("s@example.net", &[ANN], &message)[0]),
+            first,
+            "{lost:?}"
+        );
+        assert_eq!(counts(&postroom), [1, 1, 1], "{lost:?}");
+        // A vacation at most once; a redirect at least once: only the index knew of it.
+        let sent: Vec<Vec<String>> = relay.taken().into_iter().map(|mail| mail.to).collect();
+        let expected: &[&[&str]] = if lost.is_empty() { &[] } else { &[&["out@example.net"]] };
+        assert_eq!(sent, expected, "{lost:?}");
+        postroom.run(&["index", "check", ANN]);
+    }
+    // Another filter meanwhile changes nothing about what was done.
+    postroom.give_script(
+        "ann",
+        "require [\"fileinto\", \"mailbox\"];\nfileinto :create \"Three\";\n",
+    );
+    assert_eq!(id(&postroom.send("s@example.net", &[ANN], &message)[0]), first);
+    assert_eq!((counts(&postroom), postroom.count(ANN, "Three")), ([1, 1, 1], 0));
+}
+
+#[test]
+fn with_a_filter_that_leaves_nothing() {
+    let place = Place::new();
+    let relay = Relay::new();
+    let mut postroom = Postroom::configured(
+        &place,
+        &Wishes {
+            submission: Some(relay.address),
+            ..Wishes::default()
+        },
+    );
+    postroom.give_script("ann", "redirect \"out@example.net\";\n");
+    postroom.serve();
+    let first = id(&postroom.send("s@example.net", &[ANN], MESSAGE)[0]);
+    for _ in 0..2 {
+        assert_eq!(id(&postroom.send("s@example.net", &[ANN], MESSAGE)[0]), first);
+        postroom.running().kill();
+        postroom.serve();
+    }
+    assert_eq!(relay.taken().len(), 1);
+    assert_eq!(postroom.count(ANN, "INBOX"), 0);
+}
