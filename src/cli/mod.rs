@@ -68,7 +68,7 @@ enum Command {
 /// The program: reads the arguments, runs the command, answers its exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let delivers = arguments.get(1).is_some_and(|word| word == "deliver");
+    let delivers = delivers(&arguments);
     let parsed = match Arguments::try_parse_from(&arguments) {
         Ok(parsed) => parsed,
         Err(error) => {
@@ -89,6 +89,19 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::from(code)
         }
     }
+}
+
+// Known before the arguments are understood: whether the command is `deliver`.
+fn delivers(arguments: &[OsString]) -> bool {
+    let mut words = arguments.iter().skip(1);
+    while let Some(word) = words.next() {
+        if word == "--config" {
+            words.next();
+        } else if !word.as_encoded_bytes().starts_with(b"-") {
+            return word == "deliver";
+        }
+    }
+    false
 }
 
 // A typo in an MTA's configuration never bounces mail: `deliver` asks to try again, in
