@@ -55,6 +55,7 @@ impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Fault {
         let code = match &error {
             StoreError::NoMailbox { .. } | StoreError::NoMessage { .. } => exit::DATAERR,
+            error if error.is_damaged() => exit::DATAERR,
             _ => exit::TEMPFAIL,
         };
         Fault::new(code, Cause::of(&error).to_string())

@@ -1,8 +1,11 @@
 //! `postroom index`: the index against its Maildir.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::config::Config;
+use crate::directory::Found;
+use crate::store::{Account, LocalStore, Store, StoreError};
 
 use super::fault::{Fault, exit};
 use super::rooms;
@@ -51,16 +54,29 @@ fn check(config: &Config, user: &str) -> Result<u8, Fault> {
 }
 
 fn rebuild(config: &Config, user: &str) -> Result<u8, Fault> {
-    let Some(account) = rooms::account(config, user)? else {
+    let Some((store, found)) = rooms::store_of(config, user)? else {
         return no_mail(user);
     };
-    account.rebuild()?;
+    let account = match rebuilt(&store, &found) {
+        Err(error) if error.is_damaged() => {
+            let aside = store.set_index_aside(&found.user, &found.home)?;
+            super::print(&format!("{user}: the damaged index is {} now\n", aside.display()))?;
+            rebuilt(&store, &found)?
+        }
+        account => account?,
+    };
     let mailboxes = account.mailboxes()?;
     let messages: i64 = mailboxes.iter().map(|mailbox| mailbox.counts.messages).sum();
     super::print(&format!(
         "{user}: {messages} messages in {} mailboxes\n",
         mailboxes.len()
     ))
+}
+
+fn rebuilt(store: &LocalStore, found: &Found) -> Result<Arc<dyn Account>, StoreError> {
+    let account = store.account(&found.user, &found.home)?;
+    account.rebuild()?;
+    Ok(account)
 }
 
 fn no_mail(user: &str) -> Result<u8, Fault> {

@@ -117,14 +117,22 @@ fn submitter(config: &Config) -> Submitter {
 /// The account of a user named on the command line, for commands that read it; none
 /// where nothing was ever delivered to it, so that asking makes nothing.
 pub(super) fn account(config: &Config, user: &str) -> Result<Option<Arc<dyn Account>>, Fault> {
+    let Some((store, found)) = store_of(config, user)? else {
+        return Ok(None);
+    };
+    let account = store.account(&found.user, &found.home)?;
+    account.reconcile()?;
+    Ok(Some(account))
+}
+
+/// As [`account`], before it is opened.
+pub(super) fn store_of(config: &Config, user: &str) -> Result<Option<(LocalStore, Found)>, Fault> {
     let found = find(config, user)?;
     if !found.home.join(&config.store.maildir).join("cur").is_dir() {
         return Ok(None);
     }
     become_owner(config, &found.home)?;
-    let account = store(config).account(&found.user, &found.home)?;
-    account.reconcile()?;
-    Ok(Some(account))
+    Ok(Some((store(config), found)))
 }
 
 /// The user named on the command line.

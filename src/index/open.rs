@@ -48,7 +48,7 @@ pub enum IndexError {
         source: rusqlite::Error,
     },
     /// It is damaged, or no database at all.
-    #[error("the index {} is damaged; move it away: the next opening builds it again from the Maildir", path.display())]
+    #[error("the index {} is damaged: `postroom index rebuild USER` makes it anew from the Maildir", path.display())]
     Damaged {
         /// The database.
         path: PathBuf,
@@ -91,6 +91,12 @@ impl IndexError {
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
         matches!(self, IndexError::Sqlite { source, .. } if source.sqlite_error_code() == Some(ErrorCode::DiskFull))
+    }
+
+    /// Whether the file itself is damaged, so that only a new one helps.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        matches!(self, IndexError::Damaged { .. })
     }
 
     pub(super) fn at(path: &Path) -> impl FnOnce(rusqlite::Error) -> IndexError {

@@ -61,6 +61,12 @@ impl StoreError {
             _ => false,
         }
     }
+
+    /// Whether the index is damaged; it can be set aside and made anew.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        matches!(self, StoreError::Index(error) if error.is_damaged())
+    }
 }
 
 impl From<DiskError> for StoreError {

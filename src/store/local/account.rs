@@ -18,6 +18,9 @@ use super::publish::{LocalStaged, Ticket};
 use super::{Options, lock};
 use crate::store::{Account, MailboxStatus, MessageEntry, Staged, StoreError};
 
+/// The name of the index in its folder.
+pub(super) const INDEX: &str = "index.sqlite";
+
 /// An open account.
 #[derive(Debug)]
 pub(super) struct LocalAccount {
@@ -37,13 +40,10 @@ pub(super) struct LocalAccount {
 impl LocalAccount {
     pub(super) fn open(options: &Arc<Options>, user: &str, home: &Path) -> Result<LocalAccount, StoreError> {
         let folders = Folders::new(home.join(&options.maildir));
-        let index_folder = match &options.index_root {
-            Some(root) => root.join(user),
-            None => home.to_owned(),
-        };
+        let index_folder = index_folder(options, user, home);
         options.disk.make_folder(&index_folder)?;
         folders.create(&options.disk, &MailboxName::inbox())?;
-        let index = Index::open(&index_folder.join("index.sqlite"))?;
+        let index = Index::open(&index_folder.join(INDEX))?;
         let metadata = fs::metadata(index.path()).map_err(DiskError::at("examine", index.path()))?;
         let account = LocalAccount {
             user: user.to_owned(),
@@ -197,6 +197,14 @@ impl From<MailboxRow> for MailboxStatus {
             highest_modseq: row.highest_modseq,
             counts: row.counts,
         }
+    }
+}
+
+/// Where the index of an account lies.
+pub(super) fn index_folder(options: &Options, user: &str, home: &Path) -> PathBuf {
+    match &options.index_root {
+        Some(root) => root.join(user),
+        None => home.to_owned(),
     }
 }
 

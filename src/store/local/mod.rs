@@ -20,13 +20,15 @@ mod reconcile;
 mod tests;
 
 use std::collections::HashMap;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::maildir::Disk;
+use crate::maildir::{Disk, DiskError};
 
 use super::{Account, Store, StoreError};
-use account::LocalAccount;
+use account::{INDEX, LocalAccount};
 
 /// How the local store keeps mail.
 #[derive(Clone, Debug)]
@@ -68,6 +70,27 @@ impl LocalStore {
             options: Arc::new(options),
             open: Mutex::default(),
         }
+    }
+
+    /// Moves a damaged index out of the way, so that the next opening makes a new one from
+    /// the Maildir; answers where it lies now. Other processes notice and open the new one.
+    ///
+    /// # Errors
+    /// Where it cannot be moved.
+    pub fn set_index_aside(&self, user: &str, home: &Path) -> Result<PathBuf, StoreError> {
+        let folder = account::index_folder(&self.options, user, home);
+        let aside = folder.join(format!("{INDEX}.damaged"));
+        // The log first: a new database must never meet that of another.
+        for ending in ["-wal", "-shm", ""] {
+            let from = folder.join(format!("{INDEX}{ending}"));
+            match fs::rename(&from, folder.join(format!("{INDEX}.damaged{ending}"))) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(DiskError::at("move", from)(error).into());
+                }
+                _ => {}
+            }
+        }
+        Ok(aside)
     }
 
     fn slot(&self, home: &Path) -> Arc<Slot> {
