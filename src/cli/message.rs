@@ -102,7 +102,10 @@ fn show(config: &Config, user: &str, mailbox: &MailboxName, uid: u32, raw: bool)
 }
 
 fn no_mail(user: &str, mailbox: &MailboxName) -> Fault {
-    Fault::new(exit::DATAERR, format!("{user} has no mailbox {mailbox}"))
+    Fault::new(
+        exit::DATAERR,
+        format!("{user} has no mail yet, so no mailbox {mailbox}"),
+    )
 }
 
 fn describe(entry: &MessageEntry) -> serde_json::Value {

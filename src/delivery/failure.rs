@@ -49,7 +49,7 @@ impl Failure {
         let cause = Cause::of(self);
         match io_error(self).map(io::Error::kind) {
             Some(io::ErrorKind::PermissionDenied) => Cause::new(format!(
-                "{cause}; it must belong to the user that postroom runs as ({})",
+                "{cause}; postroom runs as {}: make that the owner, or run it as the owner",
                 whoami()
             )),
             Some(io::ErrorKind::ReadOnlyFilesystem) => Cause::new(format!("{cause}; mount it writable")),

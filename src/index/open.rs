@@ -17,6 +17,7 @@ pub struct Index {
     pub(super) connection: Connection,
     path: PathBuf,
     fresh: bool,
+    unclean: bool,
 }
 
 /// A write: holds SQLite's write lock from its beginning, rolled back unless committed.
@@ -115,13 +116,23 @@ impl Index {
     /// [`IndexError`]; nothing is changed then.
     pub fn open(path: &Path) -> Result<Index, IndexError> {
         refuse_network(path)?;
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        let unclean = Path::new(&log).exists();
         let mut connection = Connection::open(path).map_err(IndexError::at(path))?;
         let fresh = prepare(&mut connection, path)?;
         Ok(Index {
             connection,
             path: path.to_owned(),
             fresh,
+            unclean,
         })
+    }
+
+    /// Whether it was not closed before it was opened: another process has it open, or died.
+    #[must_use]
+    pub fn is_unclean(&self) -> bool {
+        self.unclean
     }
 
     /// Whether opening made it.

@@ -52,7 +52,7 @@ pub enum Place {
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// A TCP port.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {source}{}", remedy(.source))]
     Tcp {
         /// Which.
         address: SocketAddr,
@@ -73,6 +73,15 @@ pub enum BindError {
     /// Something else has that name.
     #[error("cannot listen on unix:{}: a file that is no socket has this name; remove it", .0.display())]
     NoSocket(PathBuf),
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "; stop the process that listens there, or choose another port",
+        io::ErrorKind::PermissionDenied => "; ports below 1024 are root's: start as root and set `user`",
+        io::ErrorKind::AddrNotAvailable => "; the address is none of this host's",
+        _ => "",
+    }
 }
 
 /// Open doors through which nobody was let in yet.

@@ -67,6 +67,7 @@ pub fn run(doors: Doors, sorter: Sorter, options: Options) -> io::Result<()> {
 
 async fn serve(doors: Doors, shared: Arc<Shared>) -> io::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut hangup = signal(SignalKind::hangup())?;
     let (stop, stopping) = watch::channel(false);
     // Each connection holds a sender; when the last is gone, so are the connections.
     let (alive, mut ended) = mpsc::channel::<()>(1);
@@ -74,9 +75,12 @@ async fn serve(doors: Doors, shared: Arc<Shared>) -> io::Result<()> {
         tokio::spawn(door.accept(shared.clone(), stopping.clone(), alive.clone()));
     }
     drop((alive, stopping));
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => tracing::warn!("SIGHUP: a changed configuration needs a restart"),
+        }
     }
     tracing::info!("stopping: sessions in a message finish it");
     let _ = stop.send(true);

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -32,6 +32,8 @@ pub(super) struct LocalAccount {
     pub(super) waiting: Pool<Ticket>,
     /// Set when a commit failed after its files were published: the index lacks them.
     pub(super) behind: AtomicBool,
+    /// When to forget again what has had its time, in seconds since 1970.
+    pub(super) forget_at: AtomicI64,
     home: PathBuf,
     /// Device and inode of the index: another file under its name ends this opening.
     identity: (u64, u64),
@@ -53,6 +55,7 @@ impl LocalAccount {
             index: Mutex::new(index),
             waiting: Pool::default(),
             behind: AtomicBool::new(false),
+            forget_at: AtomicI64::new(0),
             home: home.to_owned(),
         };
         account.recover()?;
@@ -65,18 +68,23 @@ impl LocalAccount {
         fs::metadata(index.path()).is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.identity)
     }
 
-    /// Makes good what an index can have missed: one that is new knows nothing, and
-    /// one that was last open before the machine started may have lost its last commits.
+    /// Makes good what an index can have missed: one that is new knows nothing, one that
+    /// was last open before the machine started may have lost its last commits, and one
+    /// that was not closed may lack the last files of a process that was killed.
     fn recover(&self) -> Result<(), StoreError> {
         let mut index = lock(&self.index);
-        let boot = boot_id();
-        if !index.is_fresh() && index.fact("boot")?.as_deref() == Some(&boot) {
-            return Ok(());
+        let boot = Boot::now();
+        let same = index.fact("boot")?.is_some_and(|last| boot.is(&last));
+        if !index.is_fresh() && same {
+            return if index.is_unclean() {
+                self.reconcile_all(&mut index, false)
+            } else {
+                Ok(())
+            };
         }
         self.reconcile_all(&mut index, true)?;
         let transaction = index.begin(Durability::Process)?;
-        transaction.forget(now())?;
-        transaction.put_fact("boot", &boot)?;
+        transaction.put_fact("boot", &boot.0)?;
         transaction.commit()?;
         Ok(())
     }
@@ -236,9 +244,46 @@ pub(super) fn file_row(seen: &Seen) -> FileRow {
     }
 }
 
-// What names the time since the machine last started; the same for as long as the
-// page cache lives.
-fn boot_id() -> String {
-    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    id.trim().to_owned()
+/// What names the time since the machine last started, as long as the page cache lives.
+struct Boot(String);
+
+impl Boot {
+    fn now() -> Boot {
+        let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        match id.trim() {
+            "" => Boot::since(now()),
+            id => Boot(id.to_owned()),
+        }
+    }
+
+    // Containers may hide /proc: then the time of the start, as the clocks tell it.
+    fn since(now: i64) -> Boot {
+        let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime).tv_sec;
+        Boot(format!("since {}", now - up))
+    }
+
+    fn is(&self, stored: &str) -> bool {
+        // Clocks are set by a little now and then; a machine takes longer to start.
+        const TOLERANCE: u64 = 5;
+        let seconds = |text: &str| text.strip_prefix("since ")?.parse::<i64>().ok();
+        match (seconds(&self.0), seconds(stored)) {
+            (Some(now), Some(then)) => now.abs_diff(then) <= TOLERANCE,
+            _ => self.0 == stored,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_is_known_again_with_and_without_proc() {
+        let boot = Boot::now();
+        assert!(!boot.0.is_empty() && boot.is(&boot.0) && !boot.is("") && !boot.is("since 0"));
+        let hidden = Boot::since(now());
+        assert!(hidden.is(&Boot::since(now() + 3).0));
+        assert!(!hidden.is(&Boot::since(now() + 60).0));
+        assert!(!hidden.is(&boot.0));
+    }
 }

@@ -25,6 +25,9 @@ use super::lock;
 use crate::maildir::Seen;
 use crate::store::{Publication, Published, Staged, StoreError, Target};
 
+/// Seconds between two times of forgetting what has had its time: a day.
+const FORGETTING: i64 = 86_400;
+
 /// A message in `tmp/`, removed when dropped.
 #[derive(Debug)]
 pub(super) struct LocalStaged<'account> {
@@ -385,6 +388,10 @@ impl LocalAccount {
             for (what, seconds) in remember {
                 transaction.remember(what, until(now, *seconds))?;
             }
+        }
+        if self.forget_at.load(Ordering::Relaxed) <= now {
+            transaction.forget(now)?;
+            self.forget_at.store(now + FORGETTING, Ordering::Relaxed);
         }
         Ok(transaction.commit()?)
     }

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 
 use crate::index::{Durability, Index, KnownRow, MailboxRow, NewMessage, Step, Transaction};
 use crate::mail::{DeliveryId, Flags, MailboxName, Uid};
-use crate::maildir::{DiskError, FileName, Folder, KeywordLetters, Listing, Place, Seen, Stamp, UidList};
+use crate::maildir::{DiskError, FileName, Folder, KeywordLetters, Listing, Marks, Place, Seen, Stamp, UidList};
 use crate::message::{self, Limits, Summary};
 
 use super::account::{LocalAccount, file_row, seen};
@@ -47,7 +47,12 @@ impl LocalAccount {
         let mut names = self.folders.list()?;
         names.sort_by_key(|name| !name.is_inbox());
         let transaction = index.begin(Durability::Power)?;
-        for row in transaction.mailboxes()? {
+        for mut row in transaction.mailboxes()? {
+            // What only the index knows is written down before it goes.
+            let folder = self.folders.folder(&row.name);
+            if folder.exists() && Marks::read(folder.path())?.is_none() {
+                self.reserve(&mut row)?;
+            }
             transaction.delete_mailbox(&row)?;
         }
         for name in &names {

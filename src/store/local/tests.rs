@@ -616,3 +616,34 @@ fn a_maildir_taken_away_under_an_open_account_is_made_again() {
     assert_eq!(home.uids("INBOX"), [2]);
     home.close();
 }
+
+#[test]
+fn a_rebuild_without_the_small_file_keeps_the_numbers_that_the_index_knew() {
+    let home = Home::new();
+    (1..=3).for_each(|key| drop(home.deliver(key, INBOX)));
+    let before = home.status("INBOX");
+    fs::remove_file(home.path("Maildir/postroom-mailbox")).unwrap();
+    home.account().rebuild().unwrap();
+    let after = home.status("INBOX");
+    assert_eq!((after.validity, after.mailbox_id), (before.validity, before.mailbox_id));
+    assert_eq!(home.uids("INBOX"), [1, 2, 3]);
+    assert!(placed(&home.deliver(4, INBOX))[0].1 > 3);
+    home.close();
+}
+
+#[test]
+fn a_process_killed_before_its_commit_leaves_no_second_copy() {
+    let home = Home::new();
+    home.deliver(1, INBOX);
+    let files = ["index.sqlite", "index.sqlite-wal", "index.sqlite-shm"];
+    let before = files.map(|file| fs::read(home.path(file)).unwrap());
+    home.deliver(2, INBOX);
+    // The file is there, the index is as before: killed between rename and commit.
+    let home = home.restarted();
+    for (file, bytes) in files.iter().zip(before) {
+        fs::write(home.path(file), bytes).unwrap();
+    }
+    assert!(matches!(home.deliver(2, INBOX), Published::Before(_)));
+    assert_eq!(home.uids("INBOX"), [1, 2]);
+    home.close();
+}
