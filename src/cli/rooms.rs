@@ -58,6 +58,7 @@ pub(super) fn sorter(config: &Config) -> Result<Sorter, Fault> {
             DeliveredTo::Never => delivery::DeliveredTo::Never,
         },
         refuse_over_quota: config.delivery.over_quota == OverQuota::Refuse,
+        create_mailboxes: config.delivery.create_mailboxes,
         hops: config.limits.hops,
         separator: config.store.separator,
         filter: config.sieve.enabled,

@@ -318,6 +318,10 @@ section! {
         /// What becomes of a message for an account that is full: `refuse` tells the sender at
         /// once (552), `defer` has the MTA try again (452).
         over_quota: OverQuota as OneOf<OverQuota> = "refuse";
+        /// Whether `fileinto` makes a mailbox that is missing where the script does not say
+        /// `:create`, as Dovecot does with `lda_mailbox_autocreate = yes`. If not, the message
+        /// goes to INBOX, and its owner is told.
+        create_mailboxes: bool as Flag = false;
     }
 }
 

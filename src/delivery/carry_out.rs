@@ -148,7 +148,7 @@ impl Sorter {
     fn ready(&self, delivery: &Delivery<'_>, mailbox: &MailboxName, create: bool) -> Result<(), String> {
         match delivery.account.has_mailbox(mailbox) {
             Ok(true) => Ok(()),
-            Ok(false) if create || mailbox.is_inbox() => delivery
+            Ok(false) if create || self.options.create_mailboxes || mailbox.is_inbox() => delivery
                 .account
                 .create_mailbox(mailbox)
                 .map_err(|error| Cause::of(&error).to_string()),

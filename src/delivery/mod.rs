@@ -46,6 +46,8 @@ pub struct Options {
     pub delivered_to: DeliveredTo,
     /// Whether a full account refuses (552) rather than defers (452).
     pub refuse_over_quota: bool,
+    /// Whether `fileinto` makes a mailbox that is missing without `:create`.
+    pub create_mailboxes: bool,
     /// More Received fields than this are a loop.
     pub hops: usize,
     /// What separates the levels of mailbox names in scripts.
