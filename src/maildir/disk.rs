@@ -1,11 +1,12 @@
-//! Writes that are durable when they return, and renames that replace nothing.
+//! Writes that are durable when they return, renames that replace nothing, and reads
+//! that never wait.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, RenameFlags};
+use rustix::fs::{CWD, OFlags, RenameFlags};
 
 /// How files are made: with which modes, and whether they are flushed.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +52,29 @@ impl DiskError {
             source,
         }
     }
+}
+
+/// Opens a regular file for reading. What else may have its name (a FIFO, a device) would
+/// hold up its reader for ever, and is refused.
+///
+/// # Errors
+/// The operating system's; `InvalidInput` for what is no regular file.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    // For a FIFO, O_NONBLOCK is what keeps open(2) from waiting; for a file it is nothing.
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    let file = options.open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+    }
+}
+
+// A small file as a whole.
+pub(super) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    open_regular(path)?.read_to_end(&mut content)?;
+    Ok(content)
 }
 
 impl Disk {

@@ -1,10 +1,10 @@
 //! `dovecot-keywords`: which letter of a file name stands for which keyword.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use super::disk::read_regular;
 use super::lock::UidListLock;
 use super::{Disk, DiskError};
 
@@ -25,7 +25,7 @@ impl KeywordLetters {
     /// Where the file is there and cannot be read.
     pub fn read(folder: &Path) -> Result<KeywordLetters, DiskError> {
         let path = folder.join("dovecot-keywords");
-        match fs::read(&path) {
+        match read_regular(&path) {
             Ok(bytes) => Ok(KeywordLetters::parse(&String::from_utf8_lossy(&bytes))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(KeywordLetters::default()),
             Err(error) => Err(DiskError::at("read", path)(error)),
@@ -116,6 +116,8 @@ impl KeywordLetters {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -16,12 +16,12 @@
 //! them. `highest-uidvalidity` stands in the INBOX only and covers folders that
 //! are gone.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
 use crate::mail::UidValidity;
 
+use super::disk::read_regular;
 use super::{Disk, DiskError};
 
 /// The name of the file.
@@ -50,10 +50,9 @@ impl Marks {
     /// Where the file is there and cannot be read.
     pub fn read(folder: &Path) -> Result<Option<Marks>, DiskError> {
         let path = folder.join(FILE);
-        match fs::read_to_string(&path) {
-            Ok(text) => Ok(Marks::parse(&text)),
+        match read_regular(&path) {
+            Ok(bytes) => Ok(std::str::from_utf8(&bytes).ok().and_then(Marks::parse)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
             Err(error) => Err(DiskError::at("read", path)(error)),
         }
     }

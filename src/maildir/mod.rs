@@ -22,7 +22,7 @@ mod uidlist;
 mod utf7;
 
 pub use audit::{Audit, audit};
-pub use disk::{Disk, DiskError};
+pub use disk::{Disk, DiskError, open_regular};
 pub use folder::{Folder, Folders};
 pub use keywords::KeywordLetters;
 pub use marks::Marks;

@@ -125,7 +125,8 @@ impl Folder {
             .map_err(DiskError::at("examine", path))
     }
 
-    /// Lists one part. Names that are not UTF-8, hidden files and folders are passed over.
+    /// Lists one part. Names that are not UTF-8, hidden files, and what is neither a file
+    /// nor a link are passed over.
     ///
     /// # Errors
     /// Where the part cannot be read to its end: an unreadable folder is never an empty one.
@@ -136,9 +137,11 @@ impl Folder {
         let mut files = Vec::new();
         for entry in fs::read_dir(&path).map_err(DiskError::at("read", &path))? {
             let entry = entry.map_err(DiskError::at("read", &path))?;
-            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let is_other = entry
+                .file_type()
+                .is_ok_and(|kind| !kind.is_file() && !kind.is_symlink());
             let file_name = entry.file_name();
-            let Some(name) = file_name.to_str().filter(|name| !name.starts_with('.') && !is_folder) else {
+            let Some(name) = file_name.to_str().filter(|name| !name.starts_with('.') && !is_other) else {
                 continue;
             };
             let name = FileName::parse(name);

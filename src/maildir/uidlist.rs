@@ -10,12 +10,13 @@
 //! its lines are of files that are gone.
 
 use std::collections::HashMap;
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::mail::{Uid, UidValidity};
 
+use super::disk::read_regular;
 use super::{Disk, DiskError};
 
 /// The list of one folder.
@@ -36,7 +37,7 @@ impl UidList {
     /// Where the file is there and cannot be read.
     pub fn read(folder: &Path, validity: UidValidity) -> Result<UidList, DiskError> {
         let path = path(folder);
-        match fs::read(&path) {
+        match read_regular(&path) {
             Ok(bytes) => Ok(UidList::parse(&String::from_utf8_lossy(&bytes), validity)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(UidList::default()),
             Err(error) => Err(DiskError::at("read", path)(error)),
@@ -119,6 +120,8 @@ fn path(folder: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn uid(value: u32) -> Uid {

@@ -1,9 +1,12 @@
 //! Scripts on disk: the site's files and folders, the user's active script, and what
 //! they include.
 
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use super::{Location, Script, ScriptName};
 
@@ -37,14 +40,14 @@ impl FolderError {
     /// Whether trying again is no help until somebody mends it.
     #[must_use]
     pub fn is_lasting(&self) -> bool {
-        use io::ErrorKind::{IsADirectory, NotADirectory, NotFound, PermissionDenied};
+        use io::ErrorKind::{InvalidInput, IsADirectory, NotADirectory, NotFound, PermissionDenied};
         match self {
             FolderError::TooLarge { .. } => true,
             FolderError::Io { source, .. } => {
                 matches!(
                     source.kind(),
-                    NotFound | NotADirectory | IsADirectory | PermissionDenied
-                )
+                    NotFound | NotADirectory | IsADirectory | PermissionDenied | InvalidInput
+                ) || source.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
             }
         }
     }
@@ -152,8 +155,10 @@ fn files_of(folder: &Path) -> io::Result<Vec<PathBuf>> {
 
 fn read(path: &Path, limit: usize) -> Result<Script, FolderError> {
     let error = |source| io_error(path, source);
-    let file = File::open(path).map_err(error)?;
-    // A FIFO or a device would hold up every delivery.
+    // A FIFO or a device would hold up every delivery; O_NONBLOCK keeps open(2) itself from it.
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    let file = options.open(path).map_err(error)?;
     if !file.metadata().map_err(error)?.is_file() {
         return Err(error(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
     }

@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::index::{Counts, Durability, FileRow, Index, MailboxRow, Remembered, Step};
 use crate::mail::{DeliveryId, MailboxName, Uid};
-use crate::maildir::{DiskError, Folders, Place, Seen};
+use crate::maildir::{DiskError, Folders, Place, Seen, open_regular};
 use crate::message::Letter;
 
 use super::pool::Pool;
@@ -155,7 +155,7 @@ impl Account for LocalAccount {
         let message = index.message(row.id, uid)?.ok_or_else(missing)?;
         drop(index);
         let path = self.folders.folder(mailbox).find(&seen(&message.file))?;
-        let file = fs::File::open(&path).map_err(DiskError::at("open", path))?;
+        let file = open_regular(&path).map_err(DiskError::at("open", path))?;
         Ok(Box::new(file))
     }
 

@@ -1,12 +1,13 @@
 //! What other programs did to the Maildir, taken into the index.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use crate::index::{Durability, Index, KnownRow, MailboxRow, NewMessage, Step, Transaction};
 use crate::mail::{DeliveryId, Flags, MailboxName, Uid};
-use crate::maildir::{DiskError, FileName, Folder, KeywordLetters, Listing, Marks, Place, Seen, Stamp, UidList};
+use crate::maildir::{
+    DiskError, FileName, Folder, KeywordLetters, Listing, Marks, Place, Seen, Stamp, UidList, open_regular,
+};
 use crate::message::{self, Limits, Summary};
 
 use super::account::{LocalAccount, file_row, seen};
@@ -290,7 +291,7 @@ impl Changes<'_> {
     // Answers false where the file could not be read; it is tried again next time.
     fn insert(&self, row: &mut MailboxRow, uid: Uid, file: &Seen) -> Result<bool, StoreError> {
         let path = self.folder.path().join(file.relative_path());
-        let read = fs::File::open(&path).and_then(|opened| {
+        let read = open_regular(&path).and_then(|opened| {
             let metadata = opened.metadata()?;
             Ok((metadata, message::scan(opened, &Limits::default())?))
         });
