@@ -169,3 +169,43 @@ fn with_a_filter_that_leaves_nothing() {
     assert_eq!(relay.taken().len(), 1);
     assert_eq!(postroom.count(ANN, "INBOX"), 0);
 }
+
+#[test]
+fn a_filter_that_would_now_refuse_it() {
+    for (first, then) in [
+        ("keep;", "require \"reject\"; reject \"no more\";"),
+        ("keep;", "discard;"),
+        (
+            "require [\"duplicate\", \"reject\"]; if duplicate { reject \"seen before\"; }",
+            "",
+        ),
+        ("require \"duplicate\"; if duplicate { discard; }", ""),
+        (
+            "redirect \"out@example.net\";",
+            "require \"reject\"; reject \"no more\";",
+        ),
+    ] {
+        let place = Place::new();
+        let relay = Relay::new();
+        let mut postroom = Postroom::configured(
+            &place,
+            &Wishes {
+                submission: Some(relay.address),
+                ..Wishes::default()
+            },
+        );
+        postroom.give_script("ann", first);
+        postroom.serve();
+        let before = id(&postroom.send("s@example.net", &[ANN], MESSAGE)[0]);
+        if !then.is_empty() {
+            postroom.give_script("ann", then);
+        }
+        // The MTA did not hear the 250: to refuse it now would bounce what was delivered.
+        for _ in 0..2 {
+            let again = id(&postroom.send("s@example.net", &[ANN], MESSAGE)[0]);
+            assert_eq!(again, before, "{first} {then}");
+        }
+        let copies = u64::from(!first.starts_with("redirect"));
+        assert_eq!(postroom.count(ANN, "INBOX"), copies, "{first} {then}");
+    }
+}

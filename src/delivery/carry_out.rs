@@ -65,9 +65,14 @@ impl Sorter {
         let keep_in = delivery.keep_in.cloned().unwrap_or_else(MailboxName::inbox);
         let mut wishes = match Wishes::of(plan, &keep_in) {
             Ok(wishes) => wishes,
-            Err(reason) => return Ok(Outcome::Refused(Refusal::Rejected(reason))),
+            // What was delivered before is not bounced now, whatever the filter says meanwhile.
+            Err(reason) => {
+                let refused = Outcome::Refused(Refusal::Rejected(reason));
+                return Ok(self.again(delivery)?.unwrap_or(refused));
+            }
         };
-        if wishes.reach_out()
+        // Where copies are all there is to do, publishing asks for itself.
+        if (wishes.reach_out() || wishes.files.is_empty())
             && let Some(outcome) = self.again(delivery)?
         {
             return Ok(outcome);
