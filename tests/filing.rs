@@ -277,3 +277,17 @@ fn a_broken_script_of_the_site() {
         postroom.log()
     );
 }
+
+#[test]
+fn a_missing_mailbox_is_made_where_the_site_wants_it() {
+    let place = Place::new();
+    let wishes = Wishes {
+        more: "[delivery]\ncreate_mailboxes = true\n",
+        ..Wishes::default()
+    };
+    let mut postroom = Postroom::configured(&place, &wishes);
+    postroom.give_script("ann", "require \"fileinto\";\nfileinto \"Lists\";\n");
+    postroom.serve();
+    deliver(&postroom, MESSAGE);
+    assert_eq!(filled(&postroom), ["Lists 1"]);
+}
