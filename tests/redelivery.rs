@@ -3,6 +3,7 @@
 mod support;
 
 use std::fs;
+use std::thread;
 
 use support::lmtp::Reply;
 use support::place::Place;
@@ -168,6 +169,37 @@ fn with_a_filter_that_leaves_nothing() {
     }
     assert_eq!(relay.taken().len(), 1);
     assert_eq!(postroom.count(ANN, "INBOX"), 0);
+}
+
+#[test]
+fn at_once() {
+    let place = Place::new();
+    let relay = Relay::new();
+    let mut postroom = Postroom::configured(
+        &place,
+        &Wishes {
+            submission: Some(relay.address),
+            ..Wishes::default()
+        },
+    );
+    postroom.give_script("bob", "require \"copy\";\nredirect :copy \"out@example.net\";\n");
+    postroom.serve();
+    for user in [ANN, BOB] {
+        let attempt = || postroom.send("s@example.net", &[user], MESSAGE).remove(0);
+        let replies: Vec<Reply> = thread::scope(|scope| {
+            let attempts: Vec<_> = (0..8).map(|_| scope.spawn(attempt)).collect();
+            attempts.into_iter().map(|it| it.join().expect("a reply")).collect()
+        });
+        for reply in &replies {
+            assert_eq!(id(reply), id(&replies[0]), "{user}");
+        }
+        assert_eq!(postroom.count(user, "INBOX"), 1, "{user}");
+    }
+    assert_eq!(relay.taken().len(), 1, "one redirect");
+    // The same recipient twice in one transaction.
+    let replies = postroom.send("s@example.net", &[BOB, BOB], &MESSAGE.replace("once", "named twice"));
+    assert_eq!(id(&replies[0]), id(&replies[1]));
+    assert_eq!((relay.taken().len(), postroom.count(BOB, "INBOX")), (1, 2));
 }
 
 #[test]

@@ -71,6 +71,8 @@ impl Sorter {
                 return Ok(self.again(delivery)?.unwrap_or(refused));
             }
         };
+        // Sent twice at once, it would reach out twice, and of its copies one would be deferred.
+        let _alone = self.under_way.begin(delivery.key);
         // Where copies are all there is to do, publishing asks for itself.
         if (wishes.reach_out() || wishes.files.is_empty())
             && let Some(outcome) = self.again(delivery)?

@@ -14,6 +14,7 @@ mod gate;
 mod inquiry;
 mod key;
 mod notices;
+mod under_way;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub use notices::failed;
 use failure::Failure;
 use gate::Gate;
 use inquiry::Inquiry;
+use under_way::UnderWay;
 
 /// Seconds for which a sender and recipient are remembered, for the answer at RCPT TO:
 /// as long as a delivery itself (DESIGN: invariant 4).
@@ -94,6 +96,7 @@ pub struct Sorter {
     submitter: Submitter,
     options: Options,
     gate: Gate,
+    under_way: UnderWay,
 }
 
 /// One delivery on its way: a parcel, a recipient, an account.
@@ -123,6 +126,7 @@ impl Sorter {
             submitter,
             options,
             gate: Gate::new(FILTERED_AT_ONCE),
+            under_way: UnderWay::default(),
         }
     }
 
