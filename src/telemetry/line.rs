@@ -46,8 +46,6 @@ pub struct Line {
     pub redirected: Option<String>,
     /// Why it was refused or deferred.
     pub cause: Option<String>,
-    /// Whether somebody should look at it.
-    pub trouble: bool,
 }
 
 /// What an [`Outcome`] does not say itself.
@@ -102,18 +100,16 @@ impl Line {
             },
             Outcome::Refused(refusal) => Line {
                 cause: Some(refusal_cause(refusal)),
-                trouble: !matches!(refusal, Refusal::UnknownUser | Refusal::Rejected(_)),
                 ..line
             },
             Outcome::Deferred(deferral) => Line {
                 cause: Some(deferral_cause(deferral)),
-                trouble: true,
                 ..line
             },
         }
     }
 
-    /// Writes the line: one event at info, or at warn where there is trouble.
+    /// Writes the line: one event at info, whatever became of the message.
     pub fn record(&self) {
         let seconds = self.seconds;
         let message = if SPELL_OUT.load(Ordering::Relaxed) {
@@ -121,32 +117,23 @@ impl Line {
         } else {
             "mail".to_owned()
         };
-        macro_rules! event {
-            ($level:ident) => {
-                tracing::$level!(
-                    target: "postroom::mail",
-                    id = &*clean(&self.id),
-                    from = &*clean(&self.from),
-                    to = &*clean(&self.to),
-                    user = &*clean(&self.user),
-                    mailbox = &*clean(&self.mailbox),
-                    uid = &*clean(&self.uid),
-                    msgid = &*clean(&self.msgid),
-                    size = self.size,
-                    status = self.status,
-                    code = &*clean(&self.code),
-                    seconds,
-                    redirected = self.redirected.as_deref().map(clean).as_deref(),
-                    cause = self.cause.as_deref().map(clean).as_deref(),
-                    "{message}"
-                )
-            };
-        }
-        if self.trouble {
-            event!(warn);
-        } else {
-            event!(info);
-        }
+        tracing::info!(
+            target: "postroom::mail",
+            id = &*clean(&self.id),
+            from = &*clean(&self.from),
+            to = &*clean(&self.to),
+            user = &*clean(&self.user),
+            mailbox = &*clean(&self.mailbox),
+            uid = &*clean(&self.uid),
+            msgid = &*clean(&self.msgid),
+            size = self.size,
+            status = self.status,
+            code = &*clean(&self.code),
+            seconds,
+            redirected = self.redirected.as_deref().map(clean).as_deref(),
+            cause = self.cause.as_deref().map(clean).as_deref(),
+            "{message}"
+        );
     }
 
     fn spelled_out(&self) -> String {
@@ -305,48 +292,32 @@ mod tests {
     }
 
     #[test]
-    fn every_outcome_has_its_status_and_level() {
+    fn every_outcome_has_its_status() {
         let trouble = Cause::new("no space");
-        for (outcome, status, level, cause) in [
-            (
-                delivered(&["INBOX"], &["b@example.org"], false),
-                "delivered",
-                "INFO",
-                None,
-            ),
-            (delivered(&[], &["b@example.org"], false), "redirected", "INFO", None),
-            (delivered(&[], &[], false), "discarded", "INFO", None),
-            (delivered(&["INBOX"], &[], true), "duplicate", "INFO", None),
-            (
-                Outcome::Refused(Refusal::UnknownUser),
-                "refused",
-                "INFO",
-                Some("no such user"),
-            ),
+        for (outcome, status, cause) in [
+            (delivered(&["INBOX"], &["b@example.org"], false), "delivered", None),
+            (delivered(&[], &["b@example.org"], false), "redirected", None),
+            (delivered(&[], &[], false), "discarded", None),
+            (delivered(&["INBOX"], &[], true), "duplicate", None),
+            (Outcome::Refused(Refusal::UnknownUser), "refused", Some("no such user")),
             (
                 Outcome::Refused(Refusal::OverQuota),
                 "refused",
-                "WARN",
                 Some("the account is full"),
             ),
             (
                 Outcome::Deferred(Deferral::Trouble(trouble.clone())),
                 "deferred",
-                "WARN",
                 Some("no space"),
             ),
             (
                 Outcome::Deferred(Deferral::DiskFull(trouble)),
                 "deferred",
-                "WARN",
                 Some("no space"),
             ),
         ] {
             let value = recorded(&line(&outcome, ""));
-            assert_eq!(
-                (value["status"].as_str(), value["level"].as_str()),
-                (Some(status), Some(level))
-            );
+            assert_eq!(value["status"].as_str(), Some(status));
             assert_eq!(value.get("cause").and_then(|cause| cause.as_str()), cause);
         }
     }
