@@ -285,7 +285,7 @@ fn a_folder_it_may_not_write_to() {
         for words in [
             folder.to_str().expect("UTF-8"),
             "ermission denied",
-            "it must belong to",
+            "make that the owner",
             MAIL_USER,
         ] {
             assert!(line.contains(words), "no {words:?} in {line}");
