@@ -109,9 +109,15 @@ impl Sorter {
         Ok(outcome)
     }
 
+    // Asked before what cannot be undone, and before a refusal: was all of it done before?
     fn again(&self, delivery: &Delivery<'_>) -> Result<Option<Outcome>, Failure> {
-        let before = self.done_before(delivery)?;
-        Ok(before.map(|id| Outcome::Delivered {
+        let Delivery { account, key, .. } = delivery;
+        let Some(id) = account.step(*key, &Step::Done)? else {
+            return Ok(None);
+        };
+        // It is remembered from the last try on.
+        account.put_step(*key, &Step::Done, &id)?;
+        Ok(Some(Outcome::Delivered {
             id,
             placements: Vec::new(),
             redirected: Vec::new(),

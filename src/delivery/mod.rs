@@ -23,7 +23,7 @@ use crate::directory::{Directory, Found};
 use crate::mail::{Address, DeliveryId, Envelope, MailboxName, Outcome, Recipient, Refusal, ReversePath};
 use crate::message::Message;
 use crate::sieve::{Engine, Evaluation, FolderError, Incoming, Plan, ScriptFolders, Scripts, load, load_user};
-use crate::store::{Account, Remembered, Step, Store};
+use crate::store::{Account, Remembered, Store};
 use crate::submission::Submitter;
 
 pub use notices::failed;
@@ -311,11 +311,6 @@ impl Sorter {
         let fits =
             |used: u64, more: u64, limit: Option<u64>| limit.is_none_or(|limit| used.saturating_add(more) <= limit);
         Ok(fits(bytes, size.max(1), found.quota.bytes) && fits(messages, 1, found.quota.messages))
-    }
-
-    // Whether all of it was done before; asked before what cannot be undone.
-    fn done_before(&self, delivery: &Delivery<'_>) -> Result<Option<DeliveryId>, Failure> {
-        Ok(delivery.account.step(delivery.key, &Step::Done)?)
     }
 }
 
