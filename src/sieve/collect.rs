@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::engine::{Incoming, Note, Options};
-use super::merge::Merged;
+use super::merge::{Merged, disposes};
 use super::step::{Ran, Step};
 use super::{Action, vacation};
 use crate::mail::{Address, Flags, MailboxName};
@@ -43,6 +43,7 @@ pub(super) fn collect(
         implicit_keep: true,
         explicit_keep: false,
         vacation: false,
+        to_self: false,
         collected: Collected::default(),
     };
     for step in ran.steps {
@@ -50,8 +51,11 @@ pub(super) fn collect(
     }
     collector.check_reject()?;
     let mut collected = collector.collected;
-    collected.keeps = collector.implicit_keep || collector.explicit_keep;
-    if collector.implicit_keep && !collector.explicit_keep {
+    // What was redirected to an own address is not lost, whatever was discarded besides.
+    let stays = collector.to_self && !collected.actions.iter().any(disposes);
+    let implicit_keep = collector.implicit_keep || stays;
+    collected.keeps = implicit_keep || collector.explicit_keep;
+    if implicit_keep && !collector.explicit_keep {
         collected.actions.push(Action::Keep {
             flags: valid_flags(&ran.flags),
         });
@@ -67,6 +71,7 @@ struct Collector<'a> {
     implicit_keep: bool,
     explicit_keep: bool,
     vacation: bool,
+    to_self: bool,
     collected: Collected,
 }
 
@@ -121,6 +126,7 @@ impl Collector<'_> {
         }
         if self.is_own(&address) {
             // Never to oneself: the message would come back. It stays kept instead.
+            self.to_self = true;
             self.collected.notes.push(Note::RedirectToSelf(address));
             return Ok(());
         }
@@ -203,6 +209,11 @@ impl Collector<'_> {
             Some("3") => 3,
             Some(other) => return Err(format!("notify: {other:?} is not an importance: it is 1, 2 or 3")),
         };
+        // RFC 5436 §2.7: two owners who notify each other of notifications would never end.
+        if vacation::is_automatic(self.incoming.message) {
+            self.collected.notes.push(Note::NoNotification);
+            return Ok(());
+        }
         self.push(Action::Notify {
             method,
             addresses: parsed,

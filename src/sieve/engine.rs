@@ -155,6 +155,8 @@ pub enum Note {
     RedirectToSelf(Address),
     /// `vacation` was executed, but the message must not be answered.
     NoReply(super::NoReply),
+    /// `notify` was executed, but the message was sent by a program.
+    NoNotification,
 }
 
 impl fmt::Display for Note {
@@ -162,6 +164,7 @@ impl fmt::Display for Note {
         match self {
             Note::RedirectToSelf(address) => write!(f, "redirect to {address} kept: it is an own address"),
             Note::NoReply(why) => write!(f, "no vacation reply: {why}"),
+            Note::NoNotification => f.write_str("no notification: the field Auto-Submitted marks automatic mail"),
         }
     }
 }

@@ -64,12 +64,6 @@ impl Merged {
         if !self.ran {
             return self.evaluation(Plan::keep());
         }
-        let disposes = |action: &Action| {
-            matches!(
-                action,
-                Action::Keep { .. } | Action::FileInto { .. } | Action::Redirect { .. } | Action::Reject { .. }
-            )
-        };
         if !self.actions.iter().any(disposes) {
             self.actions.push(Action::Discard);
         }
@@ -111,6 +105,14 @@ impl Merged {
             self.actions.push(action);
         }
     }
+}
+
+/// Whether an action decides where the message goes: without any it is discarded.
+pub(super) fn disposes(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Keep { .. } | Action::FileInto { .. } | Action::Redirect { .. } | Action::Reject { .. }
+    )
 }
 
 // Whether `known` does what `new` wants too; where it does, it takes over its flags.

@@ -7,7 +7,7 @@ use super::engine::{Incoming, Options};
 use super::step::VacationStep;
 use super::{Period, VacationReply};
 use crate::mail::Address;
-use crate::message::text;
+use crate::message::{Message, text};
 
 /// Characters of a subject.
 const SUBJECT_MAX: usize = 256;
@@ -63,6 +63,21 @@ pub(super) fn reply(step: &VacationStep, options: &Options, incoming: &Incoming<
     })
 }
 
+/// Whether a program sent the message of its own accord (RFC 3834 §5).
+pub(super) fn is_automatic(message: &Message) -> bool {
+    let fields = message.header().all("Auto-Submitted");
+    fields.into_iter().any(|field| {
+        let value = String::from_utf8_lossy(field.value()).to_lowercase();
+        words(&value).next() != Some("no")
+    })
+}
+
+fn words(value: &str) -> impl Iterator<Item = &str> {
+    value
+        .split([',', ';', ' ', '\t', '\r', '\n'])
+        .filter(|word| !word.is_empty())
+}
+
 // RFC 5230 §4.6: "owner-", "-request" and the names of list managers.
 fn is_robot(sender: &Address) -> bool {
     let local = sender.local().to_lowercase();
@@ -88,15 +103,10 @@ fn check_fields(incoming: &Incoming<'_>, own: &[String]) -> Result<(), NoReply> 
     for field in incoming.message.header().fields() {
         let name = field.name().to_ascii_lowercase();
         let value = String::from_utf8_lossy(field.value()).to_lowercase();
-        let words = || {
-            value
-                .split([',', ';', ' ', '\t', '\r', '\n'])
-                .filter(|word| !word.is_empty())
-        };
         let automatic = match name.as_str() {
-            "auto-submitted" => words().next() != Some("no"),
-            "precedence" => words().any(|word| matches!(word, "bulk" | "list" | "junk")),
-            "x-auto-response-suppress" => words().any(|word| matches!(word, "all" | "oof" | "autoreply")),
+            "auto-submitted" => words(&value).next() != Some("no"),
+            "precedence" => words(&value).any(|word| matches!(word, "bulk" | "list" | "junk")),
+            "x-auto-response-suppress" => words(&value).any(|word| matches!(word, "all" | "oof" | "autoreply")),
             // RFC 2369 §3, RFC 2919 §3.
             "list-id" | "list-help" | "list-subscribe" | "list-unsubscribe" | "list-post" | "list-owner"
             | "list-archive" => true,

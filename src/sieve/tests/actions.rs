@@ -68,6 +68,15 @@ fn files_and_redirects() {
         ("require \"fileinto\"; fileinto \"INBOX\"; keep;", "fileinto INBOX"),
         // Never to oneself.
         ("redirect \"ME@example.org\";", "keep"),
+        ("redirect \"me@example.org\"; discard;", "keep"),
+        (
+            "require \"fileinto\"; redirect \"me@example.org\"; fileinto \"Lists\";",
+            "fileinto Lists",
+        ),
+        (
+            "require \"reject\"; redirect \"me@example.org\"; reject \"No.\";",
+            "reject \"No.\"",
+        ),
         (
             "redirect \"alias@example.org\"; redirect \"a@example.net\";",
             "redirect a@example.net",

@@ -178,3 +178,23 @@ fn the_report_keeps_its_contract() {
         serde_json::json!({"kind": "compile", "message": "there is no command \"kep\"", "line": 1, "column": 1})
     );
 }
+
+#[test]
+fn automatic_mail_notifies_nobody() {
+    for (field, notified) in [
+        ("Auto-Submitted: auto-notified; owner-email=\"bob@example.org\"", false),
+        ("Auto-Submitted: auto-replied", false),
+        ("Auto-Submitted: no", true),
+        ("Precedence: bulk", true),
+    ] {
+        let mail = format!("To: me@example.org\r\n{field}\r\n\r\n");
+        let evaluation = evaluate("require \"enotify\"; notify \"mailto:bob@example.org\";", &mail);
+        let kept = if notified {
+            "notify mailto:bob@example.org \"\" 2; keep"
+        } else {
+            "keep"
+        };
+        assert_eq!(words(&evaluation), kept, "{field}");
+        assert_eq!(evaluation.notes.is_empty(), notified, "{field}");
+    }
+}
