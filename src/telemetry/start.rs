@@ -1,12 +1,16 @@
 //! Where the log goes.
 
+use std::fmt::Debug;
 use std::io::IsTerminal;
 
+use tracing::field::Field;
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
-use super::{Format, Level, Options, line};
+use super::{Format, Level, Options, clean, line};
 
 /// Why the log cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -43,12 +47,29 @@ type Boxed = Box<dyn Layer<Registry> + Send + Sync>;
 fn human() -> Boxed {
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colour = !plain && std::io::stderr().is_terminal();
+    human_to(std::io::stderr, colour)
+}
+
+fn human_to<W>(writer: W, colour: bool) -> Boxed
+where
+    W: for<'a> fmt::MakeWriter<'a> + Send + Sync + 'static,
+{
     Box::new(
         fmt::layer()
             .with_ansi(colour)
             .with_target(false)
-            .with_writer(std::io::stderr),
+            .fmt_fields(debug_fn(write_field).delimited(" "))
+            .with_writer(writer),
     )
+}
+
+// Texts of scripts and of other servers stand in messages and causes of every room.
+fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
+    let text = format!("{value:?}");
+    match field.name() {
+        "message" => write!(writer, "{}", clean(&text)),
+        name => write!(writer, "{name}={}", clean(&text)),
+    }
 }
 
 pub(super) fn json<W>(writer: W) -> Boxed
@@ -99,7 +120,38 @@ fn is_journal() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_scripts_and_servers_say_stays_on_its_line() {
+        let written = Written::default();
+        let writer = written.clone();
+        let layer = human_to(move || writer.clone(), false).with_filter(filter(Level::Info));
+        let said = "550 no\r\nINFO mail id=\"FAKE\" status=\"delivered\"\u{1b}[2K";
+        tracing::subscriber::with_default(Registry::default().with(layer), || {
+            tracing::warn!(user = "ann\n", cause = %said, "a filter failed: {said}");
+        });
+        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        assert!(text.ends_with('\n'), "{text}");
+        assert!(!text.trim_end_matches('\n').contains(char::is_control), "{text:?}");
+        assert!(text.contains(" WARN a filter failed: 550 no??INFO mail "), "{text}");
+        assert!(text.contains(" user=\"ann\\n\" cause=550 no??INFO"), "{text}");
+    }
 
     #[test]
     fn filters_by_level() {
