@@ -2,8 +2,9 @@
 
 mod support;
 
-use support::lmtp::Reply;
-use support::place::Place;
+use nix::sys::signal::Signal;
+use support::lmtp::{Client, Reply};
+use support::place::{Place, wait_until};
 use support::postroom::{Postroom, Wishes};
 use support::relay::{Mail, Relay};
 
@@ -45,7 +46,7 @@ fn one_vacation_for_a_sender() {
     let relay = Relay::new();
     let mut postroom = site(&place, &relay, &[("ann", AWAY)]);
     assert_eq!(postroom.send(SENDER, &[ANN], &numbered(1))[0].code, 250);
-    let reply = only(relay.taken());
+    let reply = relay.awaited();
     assert_eq!((reply.from.as_str(), reply.to), ("", vec![SENDER.to_owned()]));
     for words in [
         "Auto-Submitted: auto-replied",
@@ -63,18 +64,35 @@ fn one_vacation_for_a_sender() {
     assert!(postroom.running().terminate().success());
     postroom.serve();
     postroom.send(SENDER, &[ANN], &numbered(4));
+    assert!(postroom.running().terminate().success());
+    postroom.serve();
     assert!(relay.taken().is_empty());
     assert_eq!(postroom.count(ANN, "INBOX"), 4);
     // Another sender, and another recipient, is another matter.
     postroom.send("t@example.net", &[ANN], &numbered(5));
-    assert_eq!(only(relay.taken()).to, ["t@example.net"]);
+    assert_eq!(relay.awaited().to, ["t@example.net"]);
+}
+
+#[test]
+fn no_delivery_waits_for_a_vacation_but_the_end_does() {
+    let place = Place::new();
+    let relay = Relay::new();
+    let mut postroom = site(&place, &relay, &[("ann", AWAY)]);
+    relay.keep_silent(true);
+    assert_eq!(postroom.send(SENDER, &[ANN], &numbered(1))[0].code, 250);
+    assert!(relay.taken().is_empty());
+    postroom.running().signal(Signal::SIGTERM);
+    wait_until("nobody else is let in", || Client::lmtp(postroom.lmtp).is_err());
+    relay.keep_silent(false);
+    assert!(postroom.running().terminate().success());
+    assert_eq!(only(relay.taken()).to, [SENDER]);
 }
 
 #[test]
 fn no_vacation() {
     let place = Place::new();
     let relay = Relay::new();
-    let postroom = site(&place, &relay, &[("ann", AWAY)]);
+    let mut postroom = site(&place, &relay, &[("ann", AWAY)]);
     for (number, (from, field)) in [
         ("", "Subject: a bounce"),
         ("a1@example.net", "List-Id: <x.example.net>"),
@@ -92,12 +110,14 @@ fn no_vacation() {
     {
         let message = format!("{field}\r\n{}", numbered(number));
         assert_eq!(postroom.send(from, &[ANN], &message)[0].code, 250, "{from} {field}");
-        assert!(relay.taken().is_empty(), "{from} {field}");
     }
     // Not to her by name: a blind copy.
     let blind = numbered(10).replace(ANN, "all@example.net");
     assert_eq!(postroom.send("a5@example.net", &[ANN], &blind)[0].code, 250);
-    assert!(relay.taken().is_empty());
+    assert!(postroom.running().terminate().success());
+    let sent = relay.taken();
+    assert!(sent.is_empty(), "{sent:?}");
+    postroom.serve();
     // And a server that takes nothing holds nothing up.
     relay.answer("MAIL", "451 4.3.0 later");
     assert_eq!(postroom.send("a6@example.net", &[ANN], &numbered(11))[0].code, 250);
@@ -116,7 +136,7 @@ fn a_hostile_subject_writes_no_header() {
         "=?utf-8?Q?x=0D=0ABcc:_evil@example.com=0D=0A=0D=0Ahello?=",
     );
     assert_eq!(postroom.send(SENDER, &[ANN], &message)[0].code, 250);
-    let reply = only(relay.taken());
+    let reply = relay.awaited();
     assert_eq!(reply.to, [SENDER]);
     let header = reply.text.split("\n\n").next().expect("a header");
     assert!(!header.lines().any(|line| line.starts_with("Bcc")), "{header}");

@@ -69,13 +69,14 @@ pub(super) fn run(file: Option<&Path>, arguments: &Arguments) -> Result<u8, Faul
     };
     let recipient = &parcel.envelope.recipients[0];
     let keep_in = keep_in(&config, arguments.mailbox.as_deref());
-    let outcome = match config.limits.message_size {
-        limit if limit > 0 && parcel.message.size() > limit => Outcome::Refused(Refusal::TooLarge(limit)),
+    let (outcome, errands) = match config.limits.message_size {
+        limit if limit > 0 && parcel.message.size() > limit => (Outcome::Refused(Refusal::TooLarge(limit)), Vec::new()),
         _ => sorter.deliver(&parcel, recipient, &found, keep_in.as_ref()),
     };
     let (outcome, code) = conclude(&sorter, &parcel, outcome, arguments.leave_bounce);
     let ended = finish(&outcome, &parcel.id, code);
     record(&outcome, &parcel, &found.user, begun);
+    sorter.run_errands(errands);
     ended
 }
 

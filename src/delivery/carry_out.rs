@@ -2,12 +2,13 @@
 
 use std::time::SystemTime;
 
-use crate::mail::{Address, Cause, Flags, MailboxName, Outcome, Refusal, ReversePath};
+use crate::mail::{Address, Cause, Flags, MailboxName, Outcome, Refusal};
 use crate::message::{Letter, Received, Trace};
 use crate::sieve::{Action, Plan, VacationReply};
 use crate::store::{Publication, Published, Remembered, Staged, Step, Target};
 use crate::submission::{Content, Kind, NamedAddress, Notification, Vacation, already_redirected};
 
+use super::errand::Errand;
 use super::failure::Failure;
 use super::notices::placements;
 use super::{CORRESPONDENTS_KEPT, DeliveredTo, Delivery, Sorter, correspondents};
@@ -61,14 +62,14 @@ impl Wishes {
 }
 
 impl Sorter {
-    pub(super) fn carry_out(&self, delivery: &Delivery<'_>, plan: Plan) -> Result<Outcome, Failure> {
+    pub(super) fn carry_out(&self, delivery: &Delivery<'_>, plan: Plan) -> Result<(Outcome, Vec<Errand>), Failure> {
         let keep_in = delivery.keep_in.cloned().unwrap_or_else(MailboxName::inbox);
         let mut wishes = match Wishes::of(plan, &keep_in) {
             Ok(wishes) => wishes,
             // What was delivered before is not bounced now, whatever the filter says meanwhile.
             Err(reason) => {
                 let refused = Outcome::Refused(Refusal::Rejected(reason));
-                return Ok(self.again(delivery)?.unwrap_or(refused));
+                return Ok((self.again(delivery)?.unwrap_or(refused), Vec::new()));
             }
         };
         // Sent twice at once, it would reach out twice, and of its copies one would be deferred.
@@ -77,13 +78,13 @@ impl Sorter {
         if (wishes.reach_out() || wishes.files.is_empty())
             && let Some(outcome) = self.again(delivery)?
         {
-            return Ok(outcome);
+            return Ok((outcome, Vec::new()));
         }
         let mut targets = self.targets(delivery, std::mem::take(&mut wishes.files));
         if !targets.is_empty()
             && let Some(outcome) = self.full(delivery)?
         {
-            return Ok(outcome);
+            return Ok((outcome, Vec::new()));
         }
         let mut staged = match targets.is_empty() {
             true => None,
@@ -102,11 +103,12 @@ impl Sorter {
             Some(staged) => self.publish(delivery, staged, targets, remember, redirected)?,
             None => self.record(delivery, &wishes, remember, redirected)?,
         };
+        let mut errands = Vec::new();
         if !matches!(outcome, Outcome::Delivered { again: true, .. }) {
-            self.reply(delivery, wishes.vacations);
-            self.notify(delivery, wishes.notifications);
+            errands.extend(self.replies(delivery, wishes.vacations));
+            errands.extend(self.notifications(delivery, wishes.notifications));
         }
-        Ok(outcome)
+        Ok((outcome, errands))
     }
 
     // Asked before what cannot be undone, and before a refusal: was all of it done before?
@@ -315,7 +317,8 @@ impl Sorter {
     }
 
     // At most once: it is remembered, durably, before it is sent.
-    fn reply(&self, delivery: &Delivery<'_>, replies: Vec<VacationReply>) {
+    fn replies(&self, delivery: &Delivery<'_>, replies: Vec<VacationReply>) -> Vec<Errand> {
+        let mut errands = Vec::new();
         let Delivery {
             parcel,
             recipient,
@@ -353,16 +356,17 @@ impl Sorter {
                 mime: reply.mime,
             };
             let content = self.submitter.composer().vacation(&vacation, &parcel.message);
-            self.send(
-                delivery,
-                "vacation reply",
-                std::slice::from_ref(&reply.address),
-                &content,
-            );
+            errands.push(Errand::of(delivery, "vacation reply", vec![reply.address], content));
         }
+        errands
     }
 
-    fn notify(&self, delivery: &Delivery<'_>, notifications: Vec<(String, Vec<Address>, String, u8)>) {
+    fn notifications(
+        &self,
+        delivery: &Delivery<'_>,
+        notifications: Vec<(String, Vec<Address>, String, u8)>,
+    ) -> Vec<Errand> {
+        let mut errands = Vec::new();
         let Delivery {
             parcel,
             recipient,
@@ -384,20 +388,8 @@ impl Sorter {
                 importance,
             };
             let content = self.submitter.composer().notification(&notification, &parcel.message);
-            self.send(delivery, "notification", &to, &content);
+            errands.push(Errand::of(delivery, "notification", to, content));
         }
-    }
-
-    // Mail of our own making: where it cannot leave, the delivery stands all the same.
-    fn send(&self, delivery: &Delivery<'_>, what: &str, to: &[Address], content: &Content) {
-        let Delivery { parcel, found, .. } = delivery;
-        let to_text = to.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-        match self.submitter.submit(&ReversePath::Null, to, content) {
-            Ok(_) => tracing::info!(id = %parcel.id, user = %found.user, to = %to_text, "{what} sent"),
-            Err(error) => {
-                let cause = Cause::of(&error);
-                tracing::warn!(id = %parcel.id, user = %found.user, to = %to_text, %cause, "{what} not sent");
-            }
-        }
+        errands
     }
 }

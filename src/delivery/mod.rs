@@ -6,9 +6,11 @@
 //!
 //! A plan is carried out in three strokes: stage the bytes durably, submit redirects
 //! (they cannot be undone, so they come after what may fail), publish. Replies of
-//! `vacation` and notices go out last; they never hold up a delivery.
+//! `vacation` and notifications are [`Errand`]s for afterwards: they hold nothing up, not
+//! even the answer.
 
 mod carry_out;
+mod errand;
 mod failure;
 mod gate;
 mod inquiry;
@@ -26,6 +28,7 @@ use crate::sieve::{Engine, Evaluation, FolderError, Incoming, Plan, ScriptFolder
 use crate::store::{Account, Remembered, Store};
 use crate::submission::Submitter;
 
+pub use errand::Errand;
 pub use notices::failed;
 
 use failure::Failure;
@@ -161,6 +164,7 @@ impl Sorter {
     }
 
     /// Delivers a message to one recipient. `keep` goes into `keep_in`, by default INBOX.
+    /// The errands are for [`Sorter::run_errands`], once the outcome was answered.
     #[must_use]
     pub fn deliver(
         &self,
@@ -168,13 +172,13 @@ impl Sorter {
         recipient: &Recipient,
         found: &Found,
         keep_in: Option<&MailboxName>,
-    ) -> Outcome {
+    ) -> (Outcome, Vec<Errand>) {
         if parcel.message.header().count("Received") > self.options.hops {
-            return Outcome::Refused(Refusal::Loop);
+            return (Outcome::Refused(Refusal::Loop), Vec::new());
         }
         let account = match self.store.account(&found.user, &found.home) {
             Ok(account) => account,
-            Err(error) => return Failure::Store(error).into_outcome(),
+            Err(error) => return (Failure::Store(error).into_outcome(), Vec::new()),
         };
         let key = key::redelivery_key(&parcel.message, &parcel.envelope.reverse_path, &recipient.address);
         let delivery = Delivery {
@@ -185,10 +189,11 @@ impl Sorter {
             key,
             keep_in,
         };
-        self.filter(&delivery).unwrap_or_else(Failure::into_outcome)
+        self.filter(&delivery)
+            .unwrap_or_else(|failure| (failure.into_outcome(), Vec::new()))
     }
 
-    fn filter(&self, delivery: &Delivery<'_>) -> Result<Outcome, Failure> {
+    fn filter(&self, delivery: &Delivery<'_>) -> Result<(Outcome, Vec<Errand>), Failure> {
         let scripts = match self.scripts(delivery.found) {
             Err(error) if error.is_lasting() => {
                 self.tell_of_unreadable(delivery, &error);

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::task::{JoinError, JoinSet};
+use tokio::sync::oneshot;
+use tokio::task::JoinError;
 
-use crate::delivery::{Parcel, failed};
+use crate::delivery::{Errand, Parcel, failed};
 use crate::directory::Found;
 use crate::mail::{Address, Cause, Deferral, DeliveryId, Envelope, Outcome, Recipient, ReversePath};
 use crate::message::{Message, SpoolError, Summary};
@@ -45,7 +46,7 @@ impl Consignment {
     }
 
     /// RFC 2033 §4.2: one reply for each accepted recipient, in RCPT order.
-    pub(super) async fn lmtp_replies(mut self, utf8: bool) -> Vec<Reply> {
+    pub(super) async fn lmtp_replies(self, utf8: bool) -> Vec<Reply> {
         let outcomes = self.deliver().await;
         outcomes
             .iter()
@@ -54,7 +55,7 @@ impl Consignment {
     }
 
     /// One reply for all; where some were refused, their sender gets a notification.
-    pub(super) async fn smtp_reply(mut self, utf8: bool) -> Reply {
+    pub(super) async fn smtp_reply(self, utf8: bool) -> Reply {
         let outcomes = self.deliver().await;
         let Parcel { id, envelope, .. } = &*self.parcel;
         let (reply, refused) = one_reply(&outcomes, id, utf8);
@@ -86,57 +87,56 @@ impl Consignment {
     }
 
     // Recipients are independent (invariant 5); their outcomes come back in RCPT order.
-    async fn deliver(&mut self) -> Vec<Outcome> {
-        let mut tasks = JoinSet::new();
-        let mut places = HashMap::new();
-        let recipients = self.parcel.envelope.recipients.len();
+    async fn deliver(&self) -> Vec<Outcome> {
+        let mut under_way = Vec::new();
         for (at, recipient) in self.parcel.envelope.recipients.iter().enumerate() {
             let found = self.accounts.get(&recipient.address).cloned();
             let (shared, parcel, begun) = (self.shared.clone(), self.parcel.clone(), self.begun);
-            let permit = shared.clone();
             // The semaphore is never closed.
-            let Ok(_permit) = permit.deliveries.acquire().await else {
-                continue;
-            };
-            _permit.forget();
-            let task = tasks.spawn_blocking(move || {
-                let outcome = deliver_one(&shared, &parcel, at, found, begun);
-                shared.deliveries.add_permits(1);
-                (at, outcome)
+            let permit = shared.deliveries.clone().acquire_owned().await.ok();
+            let (answer, answered) = oneshot::channel();
+            let task = tokio::task::spawn_blocking(move || {
+                let _permit = permit;
+                let (outcome, errands) = deliver_one(&shared, &parcel, at, found, begun);
+                // Nobody listens where the connection is gone.
+                let _ = answer.send(outcome);
+                drop(parcel);
+                shared.sorter.run_errands(errands);
             });
-            places.insert(task.id(), at);
+            under_way.push((task, answered));
         }
-        let mut outcomes: Vec<Option<Outcome>> = vec![None; recipients];
-        while let Some(joined) = tasks.join_next().await {
-            match joined {
-                Ok((at, outcome)) => outcomes[at] = Some(outcome),
-                Err(panic) => {
-                    self.shared.deliveries.add_permits(1);
-                    if let Some(at) = places.get(&panic.id()) {
-                        outcomes[*at] = Some(died(&panic));
-                    }
-                }
-            }
+        let mut outcomes = Vec::new();
+        for (task, answered) in under_way {
+            outcomes.push(match answered.await {
+                Ok(outcome) => outcome,
+                Err(_) => task.await.map_or_else(|panic| died(&panic), |()| lost()),
+            });
         }
-        let lost = || Outcome::Deferred(Deferral::Trouble(Cause::new("the delivery did not end")));
         outcomes
-            .into_iter()
-            .map(|outcome| outcome.unwrap_or_else(lost))
-            .collect()
     }
 }
 
-fn deliver_one(shared: &Shared, parcel: &Parcel, at: usize, found: Option<Found>, begun: Instant) -> Outcome {
+fn lost() -> Outcome {
+    Outcome::Deferred(Deferral::Trouble(Cause::new("the delivery did not end")))
+}
+
+fn deliver_one(
+    shared: &Shared,
+    parcel: &Parcel,
+    at: usize,
+    found: Option<Found>,
+    begun: Instant,
+) -> (Outcome, Vec<Errand>) {
     let recipient = &parcel.envelope.recipients[at];
     let reverse_path = &parcel.envelope.reverse_path;
     let size = parcel.message.size();
     let found = found.map_or_else(|| shared.sorter.resolve(&recipient.address, reverse_path, size), Ok);
-    let (outcome, user) = match found {
+    let ((outcome, errands), user) = match found {
         Ok(found) => (shared.sorter.deliver(parcel, recipient, &found, None), Some(found.user)),
-        Err(outcome) => (outcome, None),
+        Err(outcome) => ((outcome, Vec::new()), None),
     };
     record(&outcome, parcel, recipient, user.as_deref(), begun.elapsed());
-    outcome
+    (outcome, errands)
 }
 
 fn record(outcome: &Outcome, parcel: &Parcel, recipient: &Recipient, user: Option<&str>, time: Duration) {

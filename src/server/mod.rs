@@ -43,11 +43,12 @@ pub struct Options {
 struct Shared {
     sorter: Arc<Sorter>,
     options: Options,
-    deliveries: Semaphore,
+    deliveries: Arc<Semaphore>,
     connections: Arc<Semaphore>,
 }
 
-/// Serves until SIGTERM or SIGINT, and returns when the last session has ended.
+/// Serves until SIGTERM or SIGINT, and returns when the last session has ended and the last
+/// errand is run.
 ///
 /// # Errors
 /// Where the system refuses threads, signals or the sockets.
@@ -58,10 +59,11 @@ pub fn run(doors: Doors, sorter: Sorter, options: Options) -> io::Result<()> {
         .build()?;
     let shared = Arc::new(Shared {
         sorter: Arc::new(sorter),
-        deliveries: Semaphore::new(options.deliveries.max(1)),
+        deliveries: Arc::new(Semaphore::new(options.deliveries.max(1))),
         connections: Arc::new(Semaphore::new(options.connections.max(1))),
         options,
     });
+    // The runtime goes when its threads have ended, those that run errands too.
     runtime.block_on(serve(doors, shared))
 }
 

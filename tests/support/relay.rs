@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
+use super::place::wait_until;
+
 /// A message that was taken.
 #[derive(Clone, Debug)]
 pub struct Mail {
@@ -22,6 +24,7 @@ pub struct Relay {
 
 #[derive(Default)]
 struct State {
+    silent: bool,
     mails: Vec<Mail>,
     answers: Vec<(&'static str, &'static str)>,
 }
@@ -51,6 +54,19 @@ impl Relay {
         self.lock().answers.clear();
     }
 
+    /// Whether it says nothing, not even its greeting, until told otherwise.
+    pub fn keep_silent(&self, silent: bool) {
+        self.lock().silent = silent;
+    }
+
+    /// The one message that was taken, or will be: what holds no reply up comes after it.
+    pub fn awaited(&self) -> Mail {
+        wait_until("a message is taken", || !self.lock().mails.is_empty());
+        let mails = self.taken();
+        assert_eq!(mails.len(), 1, "{mails:?}");
+        mails.into_iter().next().expect("one")
+    }
+
     /// All that was taken since this was last asked.
     pub fn taken(&self) -> Vec<Mail> {
         std::mem::take(&mut self.lock().mails)
@@ -63,6 +79,9 @@ impl Relay {
 
 fn converse(stream: &TcpStream, state: &Mutex<State>) -> io::Result<()> {
     let say = |text: &str| (&*stream).write_all(format!("{text}\r\n").as_bytes());
+    wait_until("it may speak", || {
+        !state.lock().expect("no thread panics with it").silent
+    });
     say("220 relay.example.net")?;
     let mut lines = BufReader::new(stream);
     let mut mail = None::<Mail>;
