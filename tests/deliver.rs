@@ -52,6 +52,24 @@ fn only_message(postroom: &Postroom, user: &str, mailbox: &str) -> String {
 }
 
 #[test]
+fn an_unknown_user_has_a_line_too() {
+    let place = Place::new();
+    let postroom = site(&place);
+    let arguments = ["deliver", "-d", "nobody@example.org", "-f", "s@example.net", "-e"];
+    let output = postroom.run_with_input(&arguments, MESSAGE.as_bytes());
+    assert_eq!(output.status.code(), Some(67));
+    let log = String::from_utf8_lossy(&output.stderr);
+    for words in [
+        "from=\"s@example.net\"",
+        "to=\"nobody@example.org\"",
+        "status=\"refused\"",
+        "code=\"5.1.1\"",
+    ] {
+        assert!(log.contains(words), "no {words} in {log:?}");
+    }
+}
+
+#[test]
 fn exit_codes() {
     let place = Place::new();
     let postroom = site(&place);

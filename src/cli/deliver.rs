@@ -9,14 +9,15 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::config::Config;
-use crate::delivery::{Parcel, Sorter, failed};
+use crate::delivery::{Parcel, Sorter};
 use crate::mail::{
     Address, Cause, Client, Deferral, DeliveryId, Envelope, MailboxName, Outcome, Protocol, Recipient, Refusal,
     ReversePath,
 };
-use crate::message::{Message, Spool, Summary, mailboxes};
-use crate::smtp::{Reply, enhanced_status};
-use crate::telemetry::{self, About, Line};
+use crate::message::{Message, Spool, mailboxes};
+use crate::server::{failure, record, refuse};
+use crate::smtp::Reply;
+use crate::telemetry;
 
 use super::fault::{Fault, exit};
 use super::rooms;
@@ -51,11 +52,7 @@ pub(super) fn run(file: Option<&Path>, arguments: &Arguments) -> Result<u8, Faul
     let found = match rooms::directory(&config)?.find_user(&arguments.user) {
         Ok(Some(found)) => found,
         Ok(None) => {
-            return finish(
-                &Outcome::Refused(Refusal::UnknownUser),
-                &DeliveryId::new(),
-                exit::NOUSER,
-            );
+            return unknown(arguments);
         }
         Err(error) => return Err(Fault::new(exit::TEMPFAIL, Cause::of(&error).to_string())),
     };
@@ -75,9 +72,29 @@ pub(super) fn run(file: Option<&Path>, arguments: &Arguments) -> Result<u8, Faul
     };
     let (outcome, code) = conclude(&sorter, &parcel, outcome, arguments.leave_bounce);
     let ended = finish(&outcome, &parcel.id, code);
-    record(&outcome, &parcel, &found.user, begun);
+    record(&outcome, &parcel, recipient, Some(&found.user), begun.elapsed());
     sorter.run_errands(errands);
     ended
+}
+
+fn unknown(arguments: &Arguments) -> Result<u8, Fault> {
+    let (outcome, id) = (Outcome::Refused(Refusal::UnknownUser), DeliveryId::new());
+    // What is no address has no line.
+    if let Ok(address) = Address::parse(&arguments.user) {
+        let reverse_path = arguments.sender.as_deref().and_then(|text| sender(text).ok());
+        let recipient = Recipient {
+            address,
+            original: None,
+        };
+        let _ = refuse(
+            &outcome,
+            &id,
+            &reverse_path.unwrap_or(ReversePath::Null),
+            &recipient,
+            false,
+        );
+    }
+    finish(&outcome, &id, exit::NOUSER)
 }
 
 // The first line of standard output: what the reply over SMTP would have been, without its number.
@@ -105,13 +122,7 @@ fn conclude(sorter: &Sorter, parcel: &Parcel, outcome: Outcome, leave_bounce: bo
 }
 
 fn bounce(sorter: &Sorter, parcel: &Parcel, outcome: &Outcome) -> Result<(), Cause> {
-    let diagnostic = Reply::of(outcome, &parcel.id, true).to_string();
-    let failure = failed(
-        &parcel.envelope.recipients[0],
-        enhanced_status(outcome),
-        diagnostic,
-        outcome,
-    );
+    let failure = failure(&parcel.id, &parcel.envelope.recipients[0], outcome);
     sorter
         .report_refused(parcel, &[failure])
         .map_err(|error| Cause::new(format!("cannot bounce a refused message: {}", Cause::of(&error))))
@@ -197,20 +208,4 @@ fn keep_in(config: &Config, name: Option<&str>) -> Option<MailboxName> {
     MailboxName::parse(name, config.store.separator)
         .inspect_err(|error| tracing::warn!("-m: {error}; the message goes to INBOX"))
         .ok()
-}
-
-fn record(outcome: &Outcome, parcel: &Parcel, user: &str, begun: Instant) {
-    let summary = Summary::of(parcel.message.header(), parcel.message.structure());
-    let (class, subject, detail) = enhanced_status(outcome);
-    let about = About {
-        id: &parcel.id,
-        from: &parcel.envelope.reverse_path,
-        to: &parcel.envelope.recipients[0].address,
-        user: Some(user),
-        message_id: summary.message_id.as_deref(),
-        size: parcel.message.size(),
-        code: &format!("{class}.{subject}.{detail}"),
-        time: begun.elapsed(),
-    };
-    Line::of(outcome, &about).record();
 }

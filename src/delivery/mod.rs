@@ -29,7 +29,7 @@ use crate::store::{Account, Remembered, Store};
 use crate::submission::Submitter;
 
 pub use errand::Errand;
-pub use notices::failed;
+pub use notices::{Failed, failed};
 
 use failure::Failure;
 use gate::Gate;

@@ -4,7 +4,10 @@ use crate::mail::{Flags, MailboxName, Outcome, Placement, Recipient, ReversePath
 use crate::message::{Letter, Message, Trace};
 use crate::sieve::{FolderError, ScriptError};
 use crate::store::{Publication, Published, Remembered, Target};
-use crate::submission::{Failure as Failed, SubmitError};
+use crate::submission::SubmitError;
+
+/// A recipient who did not get the message, as a notification names him.
+pub use crate::submission::Failure as Failed;
 
 use super::failure::Failure;
 use super::{Delivery, Parcel, Sorter, key};

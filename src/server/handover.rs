@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::task::JoinError;
 
-use crate::delivery::{Errand, Parcel, failed};
+use crate::delivery::{Errand, Failed, Parcel, failed};
 use crate::directory::Found;
 use crate::mail::{Address, Cause, Deferral, DeliveryId, Envelope, Outcome, Recipient, ReversePath};
 use crate::message::{Message, SpoolError, Summary};
@@ -64,15 +64,7 @@ impl Consignment {
         }
         let failures: Vec<_> = refused
             .into_iter()
-            .map(|at| {
-                let diagnostic = Reply::of(&outcomes[at], id, true).to_string();
-                failed(
-                    &envelope.recipients[at],
-                    enhanced_status(&outcomes[at]),
-                    diagnostic,
-                    &outcomes[at],
-                )
-            })
+            .map(|at| failure(id, &envelope.recipients[at], &outcomes[at]))
             .collect();
         let (shared, parcel) = (self.shared.clone(), self.parcel.clone());
         let reported = tokio::task::spawn_blocking(move || shared.sorter.report_refused(&parcel, &failures)).await;
@@ -139,7 +131,14 @@ fn deliver_one(
     (outcome, errands)
 }
 
-fn record(outcome: &Outcome, parcel: &Parcel, recipient: &Recipient, user: Option<&str>, time: Duration) {
+/// What a notification says of a recipient who was refused: the reply in full.
+pub(crate) fn failure(id: &DeliveryId, recipient: &Recipient, outcome: &Outcome) -> Failed {
+    let diagnostic = Reply::of(outcome, id, true).to_string();
+    failed(recipient, enhanced_status(outcome), diagnostic, outcome)
+}
+
+/// The log line of a message for one recipient.
+pub(crate) fn record(outcome: &Outcome, parcel: &Parcel, recipient: &Recipient, user: Option<&str>, time: Duration) {
     let summary = Summary::of(parcel.message.header(), parcel.message.structure());
     let about = About {
         id: &parcel.id,
@@ -155,7 +154,7 @@ fn record(outcome: &Outcome, parcel: &Parcel, recipient: &Recipient, user: Optio
 }
 
 /// The reply to a recipient that is refused before there is a message, and its log line.
-pub(super) fn refuse(
+pub(crate) fn refuse(
     outcome: &Outcome,
     id: &DeliveryId,
     reverse_path: &ReversePath,

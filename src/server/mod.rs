@@ -3,6 +3,7 @@
 //! Called by `cli::serve`: [`Doors::bind`] opens the sockets while there is still the
 //! right to, [`run`] serves until the process is told to stop (SIGTERM, SIGINT).
 //! Sessions in the middle of a message finish it; all others get 421 4.3.2.
+//! `cli::deliver` logs and reports what became of its one recipient by `handover` too.
 
 mod connection;
 mod doors;
@@ -20,6 +21,7 @@ use crate::message::SpoolOptions;
 use crate::smtp;
 
 pub use doors::{BindError, Doors, Listen, Place};
+pub(crate) use handover::{failure, record, refuse};
 
 /// Threads beside those of deliveries, for lookups at RCPT TO.
 const LOOKUPS: usize = 32;
