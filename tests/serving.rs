@@ -61,7 +61,9 @@ fn stops_when_messages_are_finished() {
         }
         wait_until("nobody else is let in", || Client::lmtp(postroom.lmtp).is_err());
         postroom.running().assert_alive();
-        busy.write(b"second\r\n.\r\n").expect("sent");
+        // What is behind the message in the pipeline begins no other.
+        busy.write(b"second\r\n.\r\nMAIL FROM:<s@example.net>\r\nRCPT TO:<ann@example.org>\r\nDATA\r\n")
+            .expect("sent");
         assert_is(&busy.reply().expect("a reply"), 250, "2.1.5");
         assert_is(&busy.reply().expect("a farewell"), 421, "4.3.2");
         assert!(postroom.running().terminate().success());

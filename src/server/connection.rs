@@ -121,6 +121,10 @@ impl Connection {
                     // What is said so far must not wait for the deliveries.
                     self.flush(stream).await?;
                     self.hand_over(envelope).await;
+                    // Whatever else is in the pipeline.
+                    if *self.stopping.borrow() {
+                        return self.part(stream, &Reply::shutting_down()).await;
+                    }
                 }
                 Step::Close(reply) => return self.part(stream, &reply).await,
             }
