@@ -70,6 +70,26 @@ fn an_unknown_user_has_a_line_too() {
 }
 
 #[test]
+fn reads_over_what_is_too_large() {
+    let place = Place::new();
+    let postroom = Postroom::configured(
+        &place,
+        &Wishes {
+            more: "\n[limits]\nmessage_size = \"10000\"\n",
+            ..Wishes::default()
+        },
+    );
+    let large = format!("Subject: large\n\n{}", "0123456789abcdef\n".repeat(100_000));
+    let arguments = ["deliver", "-d", "ann@example.org", "-f", "s@example.net", "-e"];
+    let output = postroom.run_with_input(&arguments, large.as_bytes());
+    assert_eq!((output.status.code(), &said(&output)[..6]), (Some(77), "5.3.4 "));
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    let size = log.split(" size=").nth(1).and_then(|rest| rest.split(' ').next());
+    let size: usize = size.and_then(|size| size.parse().ok()).expect("a size");
+    assert!(size < 100_000, "no more than that is kept on the way: {log}");
+}
+
+#[test]
 fn exit_codes() {
     let place = Place::new();
     let postroom = site(&place);

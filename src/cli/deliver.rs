@@ -136,10 +136,13 @@ fn read(config: &Config, file: Option<&Path>) -> Result<Message, Fault> {
         None => Box::new(io::stdin().lock()),
     };
     let mut spool = Spool::new(&rooms::spool(config)).without_from_line();
+    let limit = config.limits.message_size;
     let mut piece = vec![0; 64 * 1024];
     loop {
         match source.read(&mut piece) {
             Ok(0) => break,
+            // Read over: it is refused, whatever follows.
+            Ok(_) if limit > 0 && spool.len() > limit => {}
             Ok(read) => spool
                 .write(&piece[..read])
                 .map_err(|error| failed(&Cause::of(&error)))?,
