@@ -207,6 +207,24 @@ impl Transaction<'_> {
         Ok(self.rows(FACT, [name], |row| row.get(0))?.pop())
     }
 
+    /// Does `work` as a whole: where it fails, the rest of the transaction stands and
+    /// nothing of this is left in it.
+    ///
+    /// # Errors
+    /// Those of `work`, or where the index cannot be written.
+    pub fn whole<T, E: From<IndexError>>(&self, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        self.execute("SAVEPOINT whole", [])?;
+        let done = work();
+        if done.is_err() {
+            // Fails only where SQLite has taken back all of the transaction.
+            let _ = self.execute("ROLLBACK TO whole", []);
+            let _ = self.execute("RELEASE whole", []);
+            return done;
+        }
+        self.execute("RELEASE whole", [])?;
+        done
+    }
+
     /// Makes it so.
     ///
     /// # Errors
@@ -225,6 +243,7 @@ impl Transaction<'_> {
     }
 
     pub(super) fn execute(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<usize, IndexError> {
+        self.is_open()?;
         let done = self
             .inner
             .prepare_cached(sql)
@@ -238,7 +257,20 @@ impl Transaction<'_> {
         parameters: impl rusqlite::Params,
         read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, IndexError> {
+        self.is_open()?;
         rows(&self.inner, sql, parameters, read).map_err(IndexError::at(self.path))
+    }
+
+    // Where the disk is full or fails, SQLite may take back the whole transaction. What is
+    // done behind that would be done without the write lock, and at once for good.
+    fn is_open(&self) -> Result<(), IndexError> {
+        match self.inner.is_autocommit() {
+            false => Ok(()),
+            true => {
+                let aborted = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT_ROLLBACK);
+                Err(IndexError::at(self.path)(rusqlite::Error::SqliteFailure(aborted, None)))
+            }
+        }
     }
 }
 
@@ -361,5 +393,39 @@ mod tests {
         assert_eq!(network_file_system(0x6969), Some("NFS"));
         assert_eq!(network_file_system(0xffff_ffff_ff53_4d42), Some("SMB"));
         assert_eq!(network_file_system(0xef53), None);
+    }
+
+    #[test]
+    fn nothing_is_written_behind_a_transaction_that_sqlite_ended() {
+        let home = tempfile::tempdir().unwrap();
+        let mut index = Index::open(&home.path().join("index.sqlite")).unwrap();
+        let transaction = index.begin(Durability::Process).unwrap();
+        transaction.put_fact("one", "x").unwrap();
+        // What SQLite does by itself where the disk is full.
+        transaction.inner.execute_batch("ROLLBACK").unwrap();
+        assert!(transaction.put_fact("two", "x").is_err() && transaction.fact("one").is_err());
+        assert!(transaction.commit().is_err());
+        assert_eq!((index.fact("one").unwrap(), index.fact("two").unwrap()), (None, None));
+    }
+
+    #[test]
+    fn work_that_fails_is_taken_back_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let mut index = Index::open(&home.path().join("index.sqlite")).unwrap();
+        let transaction = index.begin(Durability::Process).unwrap();
+        for name in ["one", "two", "three"] {
+            let done = transaction.whole(|| {
+                transaction.put_fact(name, "x")?;
+                if name == "two" {
+                    transaction.execute("no SQL", []).map(drop)
+                } else {
+                    Ok(())
+                }
+            });
+            assert_eq!(done.is_err(), name == "two");
+        }
+        transaction.commit().unwrap();
+        let known = ["one", "two", "three"].map(|name| index.fact(name).unwrap().is_some());
+        assert_eq!(known, [true, false, true]);
     }
 }

@@ -235,10 +235,14 @@ impl LocalAccount {
                     name: name.clone(),
                 });
             }
-            let mut identified = self.identify(transaction, name)?;
-            if identified.past_mark {
-                self.reconcile_mailbox(transaction, &mut identified, true)?;
-            }
+            // A row taken in by half would say that its numbers begin at one.
+            let identified = transaction.whole(|| {
+                let mut identified = self.identify(transaction, name)?;
+                if identified.past_mark {
+                    self.reconcile_mailbox(transaction, &mut identified, true)?;
+                }
+                Ok::<_, StoreError>(identified)
+            })?;
             boxes.insert(name.clone(), identified.row);
         }
         Ok(boxes.get_mut(name).expect("it was inserted above where it was missing"))

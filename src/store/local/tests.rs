@@ -647,3 +647,19 @@ fn a_process_killed_before_its_commit_leaves_no_second_copy() {
     assert_eq!(home.uids("INBOX"), [1, 2]);
     home.close();
 }
+
+#[test]
+fn a_mailbox_that_could_not_be_taken_in_gives_no_number_twice() {
+    let home = Home::new();
+    (1..=3).for_each(|key| drop(home.deliver(key, &[("A", "")])));
+    fs::rename(home.path("Maildir/.A"), home.path("away")).unwrap();
+    home.account().reconcile().unwrap();
+    fs::rename(home.path("away"), home.path("Maildir/.A")).unwrap();
+    // The folder is back, and something in it cannot be read.
+    fs::create_dir(home.path("Maildir/.A/dovecot-keywords")).unwrap();
+    assert!(deliver(home.account().as_ref(), 4, &[("A", "")]).is_err());
+    fs::remove_dir(home.path("Maildir/.A/dovecot-keywords")).unwrap();
+    assert!(placed(&home.deliver(5, &[("A", "")]))[0].1 > 3);
+    assert_eq!(home.uids("A")[..3], [1, 2, 3]);
+    home.close();
+}
