@@ -35,6 +35,7 @@ pub(super) struct LocalAccount {
     /// When to forget again what has had its time, in seconds since 1970.
     pub(super) forget_at: AtomicI64,
     home: PathBuf,
+    index_path: PathBuf,
     /// Device and inode of the index: another file under its name ends this opening.
     identity: (u64, u64),
 }
@@ -45,8 +46,9 @@ impl LocalAccount {
         let index_folder = index_folder(options, user, home);
         options.disk.make_folder(&index_folder)?;
         folders.create(&options.disk, &MailboxName::inbox())?;
-        let index = Index::open(&index_folder.join(INDEX))?;
-        let metadata = fs::metadata(index.path()).map_err(DiskError::at("examine", index.path()))?;
+        let index_path = index_folder.join(INDEX);
+        let index = Index::open(&index_path)?;
+        let metadata = fs::metadata(&index_path).map_err(DiskError::at("examine", &index_path))?;
         let account = LocalAccount {
             user: user.to_owned(),
             options: options.clone(),
@@ -57,15 +59,16 @@ impl LocalAccount {
             behind: AtomicBool::new(false),
             forget_at: AtomicI64::new(0),
             home: home.to_owned(),
+            index_path,
         };
         account.recover()?;
         Ok(account)
     }
 
-    /// Whether the index under this account's name is still the one that is open.
+    /// Whether the index under this account's name is still the one that is open. Asked for
+    /// each delivery, so it waits for nobody who publishes.
     pub(super) fn is_current(&self) -> bool {
-        let index = lock(&self.index);
-        fs::metadata(index.path()).is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.identity)
+        fs::metadata(&self.index_path).is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.identity)
     }
 
     /// Makes good what an index can have missed: one that is new knows nothing, one that

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::account::LocalAccount;
 use super::{LocalStore, Options};
 use crate::index::{Durability, Index};
 use crate::mail::{DeliveryId, Flags, MailboxName, ReversePath, Uid};
@@ -662,4 +663,12 @@ fn a_mailbox_that_could_not_be_taken_in_gives_no_number_twice() {
     assert!(placed(&home.deliver(5, &[("A", "")]))[0].1 > 3);
     assert_eq!(home.uids("A")[..3], [1, 2, 3]);
     home.close();
+}
+
+#[test]
+fn an_account_is_had_while_another_publishes() {
+    let home = Home::new();
+    let account = LocalAccount::open(&home.store.options, "ann@example.org", home.folder.path()).unwrap();
+    let _publishing = super::lock(&account.index);
+    assert!(account.is_current());
 }
