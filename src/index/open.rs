@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 /// The schema that this program writes.
@@ -133,6 +134,15 @@ impl Index {
     #[must_use]
     pub fn is_unclean(&self) -> bool {
         self.unclean
+    }
+
+    /// Says whether closing leaves the log behind, so that the next opening finds the index
+    /// unclean: it lacks something.
+    pub fn leave_unclean(&self, unclean: bool) {
+        // It sets a flag in memory. Where it fails, closing tidies up as always.
+        let _ = self
+            .connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, unclean);
     }
 
     /// Whether opening made it.

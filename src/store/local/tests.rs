@@ -672,3 +672,19 @@ fn an_account_is_had_while_another_publishes() {
     let _publishing = super::lock(&account.index);
     assert!(account.is_current());
 }
+
+#[test]
+fn a_delivery_that_the_index_lacks_is_known_after_the_account_was_closed() {
+    let home = Home::new();
+    home.deliver(1, INBOX);
+    let connection = rusqlite::Connection::open(home.path("index.sqlite")).unwrap();
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON content BEGIN SELECT RAISE(ABORT, 'the disk is full'); END";
+    connection.execute_batch(refuse).unwrap();
+    home.deliver(2, INBOX);
+    connection.execute_batch("DROP TRIGGER refuse").unwrap();
+    drop(connection);
+    let home = home.restarted();
+    assert!(matches!(home.deliver(2, INBOX), Published::Before(_)));
+    assert_eq!(home.uids("INBOX"), [1, 2]);
+    home.close();
+}
