@@ -31,7 +31,7 @@ pub struct MessageRow {
 pub struct FileRow {
     /// The base name.
     pub base: String,
-    /// The letters of its flags.
+    /// The letters of its flags, or `/` and the name's ending, where that is another.
     pub letters: String,
     /// Whether it lies in `cur/`, not in `new/`.
     pub in_cur: bool,

@@ -34,7 +34,7 @@ CREATE TABLE message (
     size         INTEGER NOT NULL,               -- bytes, all lines ending in CRLF (RFC822.SIZE)
     place        INTEGER NOT NULL,               -- 0 new/, 1 cur/
     base         TEXT NOT NULL,                  -- file name before the flags
-    letters      TEXT NOT NULL,                  -- the letters behind ':2,'
+    letters      TEXT NOT NULL,                  -- the letters behind ':2,', or '/' and another ending
     content      INTEGER NOT NULL,
     PRIMARY KEY (mailbox, uid)
 ) STRICT, WITHOUT ROWID;

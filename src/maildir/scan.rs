@@ -38,7 +38,8 @@ impl Place {
 pub struct Seen {
     /// Its base name.
     pub base: String,
-    /// The letters of its flags.
+    /// The letters of its flags; or `/` and the ending of its name, where that is not as
+    /// others write it (`cur/` without `:2,`, `new/` with it, another info part).
     pub letters: String,
     /// Where it lies.
     pub place: Place,
@@ -50,14 +51,38 @@ impl Seen {
     pub fn relative_path(&self) -> PathBuf {
         relative_path(&self.base, &self.letters, self.place)
     }
+
+    /// The letters of its flags, whatever its name ends in.
+    #[must_use]
+    pub fn flag_letters(&self) -> &str {
+        match self.letters.strip_prefix('/') {
+            Some(ending) => FileName::parse(ending).letters,
+            None => &self.letters,
+        }
+    }
+
+    fn parse(name: &str, place: Place) -> Seen {
+        let FileName { base, letters } = FileName::parse(name);
+        let usual = relative_path(base, letters, place).file_name() == Some(name.as_ref());
+        Seen {
+            base: base.to_owned(),
+            letters: if usual {
+                letters.to_owned()
+            } else {
+                format!("/{}", &name[base.len()..])
+            },
+            place,
+        }
+    }
 }
 
 /// The path, within its folder, of a file with this base name and these flags.
 #[must_use]
 pub(super) fn relative_path(base: &str, letters: &str, place: Place) -> PathBuf {
     let mut path = PathBuf::from(place.as_str());
-    match place {
-        Place::New if letters.is_empty() => path.push(base),
+    match (place, letters.strip_prefix('/')) {
+        (_, Some(ending)) => path.push(format!("{base}{ending}")),
+        (Place::New, None) if letters.is_empty() => path.push(base),
         _ => path.push(format!("{base}:2,{letters}")),
     }
     path
@@ -144,12 +169,7 @@ impl Folder {
             let Some(name) = file_name.to_str().filter(|name| !name.starts_with('.') && !is_other) else {
                 continue;
             };
-            let name = FileName::parse(name);
-            files.push(Seen {
-                base: name.base.to_owned(),
-                letters: name.letters.to_owned(),
-                place,
-            });
+            files.push(Seen::parse(name, place));
         }
         Ok(Listing { files, stamp })
     }

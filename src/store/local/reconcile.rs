@@ -172,10 +172,10 @@ impl Changes<'_> {
     fn flags(&self, file: &Seen) -> Flags {
         let name = FileName {
             base: &file.base,
-            letters: &file.letters,
+            letters: file.flag_letters(),
         };
         let mut flags = name.system_flags();
-        for keyword in self.keywords.keywords(&file.letters) {
+        for keyword in self.keywords.keywords(name.letters) {
             // What is no keyword for IMAP stays in the file name only.
             let _ = flags.insert(keyword);
         }

@@ -688,3 +688,39 @@ fn a_delivery_that_the_index_lacks_is_known_after_the_account_was_closed() {
     assert_eq!(home.uids("INBOX"), [1, 2]);
     home.close();
 }
+
+#[test]
+fn names_with_other_endings_are_messages_too() {
+    let home = Home::new();
+    let names = [
+        "cur/1.a.host",
+        "cur/2.b.host:1,S",
+        "cur/3.c.host:2,S",
+        "new/4.d.host:2,",
+        "new/5.e.host:2,F",
+    ];
+    home.account();
+    for file in names {
+        fs::write(home.path("Maildir").join(file), format!("Subject: {file}\n\nx\n")).unwrap();
+    }
+    let listed = |home: &Home| -> Vec<(String, String)> {
+        let text = |entry: &MessageEntry| (entry.path.display().to_string(), entry.row.flags.to_string());
+        home.messages("INBOX").iter().map(text).collect()
+    };
+    let flags = ["", "", "\\Seen", "", "\\Flagged"];
+    let expected: Vec<_> = names
+        .iter()
+        .zip(flags)
+        .map(|(name, flags)| (format!("Maildir/{name}"), flags.to_owned()))
+        .collect();
+    assert_eq!(listed(&home), expected);
+    assert!(home.account().open(&name("INBOX"), Uid::new(1).unwrap()).is_ok());
+    // Another program sets a flag.
+    fs::rename(home.path("Maildir/cur/1.a.host"), home.path("Maildir/cur/1.a.host:2,S")).unwrap();
+    assert_eq!(
+        listed(&home)[0],
+        ("Maildir/cur/1.a.host:2,S".to_owned(), "\\Seen".to_owned())
+    );
+    assert_eq!(home.uids("INBOX"), [1, 2, 3, 4, 5]);
+    home.close();
+}
