@@ -168,6 +168,15 @@ struct Changes<'a> {
     keywords: &'a KeywordLetters,
 }
 
+/// What the index keeps of a file, read.
+struct Content {
+    summary: Summary,
+    /// Bytes with all lines ending in CRLF.
+    size: u64,
+    /// The file's time, in seconds since 1970.
+    written: i64,
+}
+
 impl Changes<'_> {
     fn flags(&self, file: &Seen) -> Flags {
         let name = FileName {
@@ -245,12 +254,24 @@ impl Changes<'_> {
         if row.uid_next.value() > row.uids_reserved.saturating_add(1) {
             self.account.reserve(row)?;
         }
-        let mut entries = Vec::new();
+        let (mut complete, mut entries) = (true, Vec::new());
+        for (uid, file) in numbered {
+            match self.read(file) {
+                Some(content) => self.insert(row, uid, file, &content)?,
+                None => complete = false,
+            }
+        }
         for file in unnumbered {
+            // What cannot be read takes no UID, however often it is tried.
+            let Some(content) = self.read(file) else {
+                complete = false;
+                continue;
+            };
             let uid = self.account.next_uid(row)?;
             entries.push((uid, file.base.clone()));
-            numbered.push((uid, file));
+            self.insert(row, uid, file, &content)?;
         }
+        // The rows are shown once the caller commits.
         let live: HashSet<&str> = known
             .keys()
             .map(String::as_str)
@@ -263,10 +284,6 @@ impl Changes<'_> {
             &entries,
             |base| live.contains(base),
         )?;
-        let mut complete = true;
-        for (uid, file) in numbered {
-            complete &= self.insert(row, uid, file)?;
-        }
         Ok(complete)
     }
 
@@ -288,36 +305,41 @@ impl Changes<'_> {
         Ok(counts.then_some(uid))
     }
 
-    // Answers false where the file could not be read; it is tried again next time.
-    fn insert(&self, row: &mut MailboxRow, uid: Uid, file: &Seen) -> Result<bool, StoreError> {
+    // None where the file could not be read; it is tried again next time.
+    fn read(&self, file: &Seen) -> Option<Content> {
         let path = self.folder.path().join(file.relative_path());
         let read = open_regular(&path).and_then(|opened| {
             let metadata = opened.metadata()?;
             Ok((metadata, message::scan(opened, &Limits::default())?))
         });
-        let (metadata, scanned) = match read {
-            Ok(read) => read,
+        match read {
+            Ok((metadata, scanned)) => Some(Content {
+                summary: Summary::of(&scanned.header, &scanned.structure),
+                size: scanned.crlf_size,
+                written: metadata.mtime(),
+            }),
             // Another program took it away again meanwhile.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "cannot read a message; it is left out of the index");
-                return Ok(false);
+                None
             }
-        };
-        let summary = Summary::of(&scanned.header, &scanned.structure);
+        }
+    }
+
+    fn insert(&self, row: &mut MailboxRow, uid: Uid, file: &Seen, content: &Content) -> Result<(), StoreError> {
         let new = NewMessage {
             uid,
             modseq: self.account.next_modseq(row)?,
             flags: &self.flags(file),
-            internal_date: metadata.mtime(),
-            size: scanned.crlf_size,
+            internal_date: content.written,
+            size: content.size,
             file: &file_row(file),
-            summary: &summary,
-            delivery: summary.delivery_id.as_deref(),
+            summary: &content.summary,
+            delivery: content.summary.delivery_id.as_deref(),
         };
         self.transaction.insert_message(row, &new)?;
-        self.recall_delivery(file, &summary, metadata.mtime())?;
-        Ok(true)
+        self.recall_delivery(file, &content.summary, content.written)
     }
 
     // Invariant 4: the redelivery key stands in the name, so that a new index knows it.

@@ -724,3 +724,14 @@ fn names_with_other_endings_are_messages_too() {
     assert_eq!(home.uids("INBOX"), [1, 2, 3, 4, 5]);
     home.close();
 }
+
+#[test]
+fn a_file_that_cannot_be_read_takes_no_number() {
+    let home = Home::new();
+    home.deliver(1, INBOX);
+    std::os::unix::fs::symlink("nowhere", home.path("Maildir/new/1.a.host")).unwrap();
+    (0..3).for_each(|_| home.account().reconcile().unwrap());
+    assert_eq!(home.status("INBOX").uid_next.value(), 2);
+    fs::remove_file(home.path("Maildir/new/1.a.host")).unwrap();
+    home.close();
+}
