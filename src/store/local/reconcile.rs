@@ -10,7 +10,7 @@ use crate::maildir::{
 };
 use crate::message::{self, Limits, Summary};
 
-use super::account::{LocalAccount, file_row, seen};
+use super::account::{LocalAccount, file_row};
 use super::identity::Identified;
 use super::lock;
 use crate::store::StoreError;
@@ -116,13 +116,15 @@ impl LocalAccount {
             folder: &folder,
             keywords: &keywords,
         };
+        let mut missing = Vec::new();
         for row in known.values() {
             match files.get(row.file.base.as_str()) {
                 Some(file) => changed.moved(&mut identified.row, row, file)?,
-                None if listed(row, &new, &cur) => changed.missing(&mut identified.row, row)?,
+                None if listed(row, &new, &cur) => missing.push(row),
                 None => {}
             }
         }
+        changed.gone(&mut identified.row, &missing)?;
         let mut strangers: Vec<&Seen> = files
             .into_values()
             .filter(|file| !known.contains_key(&file.base))
@@ -210,15 +212,19 @@ impl Changes<'_> {
 
     // A rename within a folder can hide a file from a listing that runs at the time, so
     // only what is missing from a second listing is gone.
-    fn missing(&self, row: &mut MailboxRow, known: &KnownRow) -> Result<(), StoreError> {
-        match self.folder.find(&seen(&known.file)) {
-            Ok(_) => Ok(()),
-            Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => {
-                let modseq = self.account.next_modseq(row)?;
-                Ok(self.transaction.expunge(row, known, modseq)?)
-            }
-            Err(error) => Err(error.into()),
+    fn gone(&self, row: &mut MailboxRow, missing: &[&KnownRow]) -> Result<(), StoreError> {
+        if missing.is_empty() {
+            return Ok(());
         }
+        let mut there = HashSet::new();
+        for place in [Place::New, Place::Cur] {
+            there.extend(self.folder.list(place)?.files.into_iter().map(|file| file.base));
+        }
+        for known in missing.iter().filter(|known| !there.contains(&known.file.base)) {
+            let modseq = self.account.next_modseq(row)?;
+            self.transaction.expunge(row, known, modseq)?;
+        }
+        Ok(())
     }
 
     /// Takes in files without a row, first those that have a number. Answers whether
