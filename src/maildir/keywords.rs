@@ -50,9 +50,13 @@ impl KeywordLetters {
         let Some(_lock) = UidListLock::take(folder, PATIENCE)? else {
             return Ok(known);
         };
-        let mut letters = KeywordLetters::read(folder)?;
+        let known = KeywordLetters::read(folder)?;
+        let mut letters = known.clone();
         for keyword in keywords {
             letters.add(keyword);
+        }
+        if letters == known {
+            return Ok(letters);
         }
         disk.replace(&folder.join("dovecot-keywords"), letters.to_text().as_bytes())?;
         Ok(letters)
@@ -130,6 +134,18 @@ mod tests {
         assert_eq!(letters.keywords("acSZ").collect::<Vec<_>>(), ["$Junk", "work"]);
         assert_eq!(KeywordLetters::read(home.path()).unwrap(), letters);
         assert!(!home.path().join("dovecot-uidlist.lock").exists());
+    }
+
+    #[test]
+    fn a_27th_keyword_does_not_write_the_file_each_time() {
+        use std::os::unix::fs::MetadataExt;
+        let home = tempfile::tempdir().unwrap();
+        let names: Vec<_> = (0..27).map(|n| format!("k{n}")).collect();
+        let assign = || {
+            KeywordLetters::assign(&Disk::default(), home.path(), names.iter().map(String::as_str)).unwrap();
+            fs::metadata(home.path().join("dovecot-keywords")).unwrap().ctime_nsec()
+        };
+        assert_eq!(assign(), assign());
     }
 
     #[test]
