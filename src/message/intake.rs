@@ -95,6 +95,19 @@ impl Intake {
     }
 
     pub(super) fn feed(&mut self, bytes: &[u8]) {
+        // What is known where the limit is passed decides whether the header is whole: in
+        // whatever pieces a message comes, one ends there.
+        if let Head::Open(head) = &self.head
+            && let Some((to_limit, rest)) = bytes.split_at_checked(self.limits.header.saturating_add(1) - head.len())
+            && !rest.is_empty()
+        {
+            self.take(to_limit);
+            return self.take(rest);
+        }
+        self.take(bytes);
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
         self.lines.feed(bytes);
         self.watch.feed(bytes);
         self.scanner.feed(bytes);

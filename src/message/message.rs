@@ -229,6 +229,26 @@ mod tests {
     }
 
     #[test]
+    fn a_header_that_ends_at_the_limit_is_the_same_in_pieces() {
+        let text = "A: b\nContent-Type: multipart/mixed; boundary=a\n--a\nContent-Type: text/plain";
+        for limit in 40..60 {
+            let limits = Limits {
+                header: limit,
+                ..Limits::default()
+            };
+            let learn = |size| {
+                let mut intake = Intake::with_digest(&limits);
+                text.as_bytes().chunks(size).for_each(|piece| intake.feed(piece));
+                let learnt = intake.finish();
+                (learnt.header, learnt.digest)
+            };
+            for size in 1..10 {
+                assert_eq!(learn(usize::MAX), learn(size), "limit {limit}, pieces of {size}");
+            }
+        }
+    }
+
+    #[test]
     fn readers_are_independent() {
         let message = Message::from_bytes("abc");
         let (mut one, mut two) = (message.reader(), message.reader());
