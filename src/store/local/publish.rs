@@ -310,6 +310,11 @@ impl LocalAccount {
         let copied = disk.create(&copy).and_then(|mut target| {
             let mut source = fs::File::open(staged).map_err(DiskError::at("open", staged))?;
             std::io::copy(&mut source, &mut target).map_err(DiskError::at("write", &copy))?;
+            // INTERNALDATE is that of the staged file.
+            let written = source.metadata().and_then(|metadata| metadata.modified());
+            written
+                .and_then(|time| target.set_modified(time))
+                .map_err(DiskError::at("write", &copy))?;
             disk.flush(&target, &copy)?;
             disk.rename_new(&copy, to)
         });
