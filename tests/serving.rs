@@ -77,6 +77,19 @@ fn stops_when_messages_are_finished() {
 }
 
 #[test]
+fn told_twice_it_waits_for_no_session() {
+    let place = Place::new();
+    let mut postroom = Postroom::serving(&place, &Wishes::default());
+    let mut busy = in_the_middle(&postroom, "s@example.net");
+    postroom.running().signal(Signal::SIGTERM);
+    wait_until("nobody else is let in", || Client::lmtp(postroom.lmtp).is_err());
+    postroom.running().assert_alive();
+    assert!(postroom.running().terminate().success());
+    assert!(busy.reply().is_err(), "no 250 for what was not finished");
+    assert_eq!(postroom.count(ANN, "INBOX"), 0);
+}
+
+#[test]
 fn nothing_of_half_a_message() {
     let place = Place::new();
     let mut postroom = Postroom::serving(&place, &Wishes::default());

@@ -2,7 +2,8 @@
 //!
 //! Called by `cli::serve`: [`Doors::bind`] opens the sockets while there is still the
 //! right to, [`run`] serves until the process is told to stop (SIGTERM, SIGINT).
-//! Sessions in the middle of a message finish it; all others get 421 4.3.2.
+//! Sessions in the middle of a message finish it; all others get 421 4.3.2. Told a second
+//! time, it waits for no session, only for deliveries that have begun.
 //! `cli::deliver` logs and reports what became of its one recipient by `handover` too.
 
 mod connection;
@@ -88,7 +89,10 @@ async fn serve(doors: Doors, shared: Arc<Shared>) -> io::Result<()> {
     }
     tracing::info!("stopping: sessions in a message finish it");
     let _ = stop.send(true);
-    let _ = ended.recv().await;
-    tracing::info!("stopped");
+    tokio::select! {
+        _ = ended.recv() => tracing::info!("stopped"),
+        _ = terminate.recv() => tracing::warn!("stopped at once: told so twice"),
+        _ = interrupt.recv() => tracing::warn!("stopped at once: told so twice"),
+    }
     Ok(())
 }
