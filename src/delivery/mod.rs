@@ -151,18 +151,6 @@ impl Sorter {
         }
     }
 
-    /// The account of a name given on the command line.
-    ///
-    /// # Errors
-    /// As [`Sorter::resolve`].
-    pub fn resolve_user(&self, user: &str) -> Result<Found, Outcome> {
-        match self.directory.find_user(user) {
-            Ok(Some(found)) => Ok(found),
-            Ok(None) => Err(Outcome::Refused(Refusal::UnknownUser)),
-            Err(error) => Err(Failure::Lookup(error).into_outcome()),
-        }
-    }
-
     /// Delivers a message to one recipient. `keep` goes into `keep_in`, by default INBOX.
     /// The errands are for [`Sorter::run_errands`], once the outcome was answered.
     #[must_use]

@@ -1,6 +1,6 @@
 //! Notifications by mail: the mailto method of RFC 5436.
 
-use crate::mail::{Address, ReversePath};
+use crate::mail::Address;
 use crate::message::{Message, Summary};
 use crate::submission::Content;
 use crate::submission::compose::mailto::Mailto;
@@ -23,21 +23,9 @@ pub struct Notification {
     pub importance: u8,
 }
 
-impl Notification {
-    /// MAIL FROM of the notification: null where that of the original is, so that nothing goes
-    /// round (RFC 5436 §2.7); else `:from`, else the owner, who is to know that it fails.
-    #[must_use]
-    pub fn reverse_path(&self, original: &ReversePath) -> ReversePath {
-        match (original, &self.from) {
-            (ReversePath::Null, _) => ReversePath::Null,
-            (_, Some(from)) => ReversePath::Address(from.address.clone()),
-            (_, None) => ReversePath::Address(self.owner.clone()),
-        }
-    }
-}
-
 impl Composer {
-    /// The notification that `original` has come. Sent from [`Notification::reverse_path`].
+    /// The notification that `original` has come. Sent with the null reverse path, so that
+    /// nothing goes round.
     ///
     /// RFC 5436 §2.7 wants none for an original that has Auto-Submitted itself: that is for the
     /// filter to know.
@@ -132,9 +120,6 @@ mod tests {
             let found: Vec<_> = parsed.subject().unwrap().split_whitespace().collect();
             assert_eq!(found, subject.split_whitespace().collect::<Vec<_>>());
             assert!(parsed.body_text(0).unwrap().contains(body), "{written}");
-            assert_eq!(notification.reverse_path(&ReversePath::Null), ReversePath::Null);
-            let owner = ReversePath::Address(notification.owner.clone());
-            assert_eq!(notification.reverse_path(&owner), owner);
         }
     }
 }
