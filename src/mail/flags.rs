@@ -136,6 +136,32 @@ impl Flags {
         self.keywords.iter().map(String::as_str)
     }
 
+    /// These and those. A keyword that is in both keeps its spelling here.
+    #[must_use]
+    pub fn union(&self, more: &Flags) -> Flags {
+        let mut both = self.clone();
+        both.system |= more.system;
+        let new = more.keywords.iter().filter(|keyword| !self.has_keyword(keyword));
+        both.keywords.extend(new.cloned());
+        both
+    }
+
+    /// These without those.
+    #[must_use]
+    pub fn difference(&self, less: &Flags) -> Flags {
+        let kept = self.keywords.iter().filter(|keyword| !less.has_keyword(keyword));
+        Flags {
+            system: self.system & !less.system,
+            keywords: kept.cloned().collect(),
+        }
+    }
+
+    /// Whether a keyword is set; case is ignored (RFC 9051 §2.3.2).
+    #[must_use]
+    pub fn has_keyword(&self, keyword: &str) -> bool {
+        self.keywords.iter().any(|own| own.eq_ignore_ascii_case(keyword))
+    }
+
     /// Whether there is neither flag nor keyword.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -175,6 +201,21 @@ mod tests {
         }
         assert_eq!(flags.to_string(), "\\Flagged \\Seen $Junk");
         assert_eq!(Flags::from_stored(flags.bits(), flags.keywords()), flags);
+    }
+
+    #[test]
+    fn unites_and_differs() {
+        let flags = |names: &[&str]| {
+            let mut flags = Flags::new();
+            names.iter().for_each(|name| flags.insert(name).unwrap());
+            flags
+        };
+        let both = flags(&["\\Seen", "$Junk"]).union(&flags(&["\\Draft", "$junk", "todo"]));
+        assert_eq!(both, flags(&["\\Seen", "\\Draft", "$Junk", "todo"]));
+        assert_eq!(
+            both.difference(&flags(&["\\Seen", "$JUNK"])),
+            flags(&["\\Draft", "todo"])
+        );
     }
 
     #[test]

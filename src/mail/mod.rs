@@ -10,7 +10,10 @@ mod envelope;
 mod flags;
 mod mailbox_name;
 mod numbers;
+mod object_id;
 mod outcome;
+mod special_use;
+mod uid_set;
 
 pub use address::{Address, AddressError, ReversePath};
 pub use delivery_id::DeliveryId;
@@ -18,4 +21,7 @@ pub use envelope::{Client, Envelope, Protocol, Recipient};
 pub use flags::{Flags, FlagsError, SystemFlag};
 pub use mailbox_name::{MailboxName, MailboxNameError};
 pub use numbers::{ModSeq, Uid, UidValidity};
+pub use object_id::{EmailId, ThreadId};
 pub use outcome::{Cause, Deferral, Outcome, Placement, Refusal};
+pub use special_use::SpecialUse;
+pub use uid_set::{UidSet, UidSetError};
