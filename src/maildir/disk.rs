@@ -70,11 +70,26 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
     }
 }
 
+/// The largest file beside the messages that is read: a list of some two million names.
+const LARGEST: u64 = 256 << 20;
+
 // A small file as a whole.
 pub(super) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
-    open_regular(path)?.read_to_end(&mut content)?;
+    let file = open_regular(path)?;
+    if file.take(LARGEST + 1).read_to_end(&mut content)? as u64 > LARGEST {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
     Ok(content)
+}
+
+// The same, and none where there is no such file.
+pub(super) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, DiskError> {
+    match read_regular(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(DiskError::at("read", path)(error)),
+    }
 }
 
 impl Disk {
@@ -171,7 +186,7 @@ impl Disk {
         self.flush_parent(path)
     }
 
-    fn flush_parent(&self, path: &Path) -> Result<(), DiskError> {
+    pub(super) fn flush_parent(&self, path: &Path) -> Result<(), DiskError> {
         match path.parent() {
             Some(parent) if parent.as_os_str().is_empty() => self.flush_folder(Path::new(".")),
             Some(parent) => self.flush_folder(parent),

@@ -47,7 +47,7 @@ impl KeywordLetters {
         if keywords.clone().all(|keyword| known.letter(keyword).is_some()) {
             return Ok(known);
         }
-        let Some(_lock) = UidListLock::take(folder, PATIENCE)? else {
+        let Some(_lock) = UidListLock::acquire(folder, PATIENCE)? else {
             return Ok(known);
         };
         let known = KeywordLetters::read(folder)?;

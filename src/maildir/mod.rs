@@ -12,6 +12,7 @@
 
 mod audit;
 mod disk;
+mod dovecot_uidlist;
 mod folder;
 mod keywords;
 mod lock;
@@ -23,8 +24,10 @@ mod utf7;
 
 pub use audit::{Audit, audit};
 pub use disk::{Disk, DiskError, open_regular};
+pub use dovecot_uidlist::{Damage, DovecotUidList, UidListEnd, UidRecord};
 pub use folder::{Folder, Folders};
 pub use keywords::KeywordLetters;
+pub use lock::UidListLock;
 pub use marks::Marks;
 pub use name::{FileName, Minted};
 pub use scan::{Listing, Place, Seen, Stamp};
