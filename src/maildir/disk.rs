@@ -165,6 +165,21 @@ impl Disk {
         renamed.map_err(DiskError::at("rename a message to", to))
     }
 
+    /// Renames a folder; fails where the new name exists. The caller flushes the one above.
+    ///
+    /// # Errors
+    /// `AlreadyExists` where the new name is taken, else the operating system's.
+    pub fn rename_folder_new(&self, from: &Path, to: &Path) -> Result<(), DiskError> {
+        let renamed = match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            // File systems without RENAME_NOREPLACE: rename(2) replaces no folder that has anything in it.
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) if fs::symlink_metadata(to).is_err() => {
+                fs::rename(from, to)
+            }
+            other => other.map_err(io::Error::from),
+        };
+        renamed.map_err(DiskError::at("rename a folder to", to))
+    }
+
     /// Replaces a small file as a whole: a reader sees the old or the new, also after a power cut.
     ///
     /// # Errors

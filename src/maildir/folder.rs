@@ -1,12 +1,21 @@
 //! Folders of a Maildir++ tree: the INBOX at the root, `.A.B` for the mailbox A.B.
+//!
+//! A folder that is being deleted first gets a name that nobody lists,
+//! `postroom-deleted.*` without a leading dot, and then goes file by file. What a crash
+//! left of it is removed by [`Folders::sweep`].
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::mail::MailboxName;
 
 use super::{Disk, DiskError, utf7};
+
+/// How the names of folders begin that are being deleted.
+const DELETED: &str = "postroom-deleted.";
 
 /// The tree of one account.
 #[derive(Clone, Debug)]
@@ -93,6 +102,104 @@ impl Folders {
         }
         Ok(folder)
     }
+
+    /// Renames a folder and those of the mailboxes below it, durably, and returns the old
+    /// and new name of each. The mailbox itself need not have a folder where one below has.
+    /// A crash midway leaves each folder whole, under its old or its new name.
+    ///
+    /// # Errors
+    /// `NotFound` where there is nothing to rename; `AlreadyExists` where any new name is
+    /// taken; `InvalidInput` for the INBOX (whose messages move, not its folder), for a
+    /// new name below the old, and for names that become too long; else the operating
+    /// system's. Nothing is renamed then.
+    pub fn rename(
+        &self,
+        disk: &Disk,
+        from: &MailboxName,
+        to: &MailboxName,
+    ) -> Result<Vec<(MailboxName, MailboxName)>, DiskError> {
+        let moves = self.planned(from, to)?;
+        for (done, (old, new)) in moves.iter().enumerate() {
+            if let Err(error) = disk.rename_folder_new(self.folder(old).path(), self.folder(new).path()) {
+                for (old, new) in moves[..done].iter().rev() {
+                    let _ = disk.rename_folder_new(self.folder(new).path(), self.folder(old).path());
+                }
+                return Err(error);
+            }
+        }
+        disk.flush_folder(&self.root)?;
+        Ok(moves)
+    }
+
+    fn planned(&self, from: &MailboxName, to: &MailboxName) -> Result<Vec<(MailboxName, MailboxName)>, DiskError> {
+        let refused = |kind: io::ErrorKind| DiskError::at("rename", self.folder(from).path)(kind.into());
+        let below = format!("{from}.");
+        if from.is_inbox() || to.is_inbox() || to.as_str().starts_with(&below) {
+            return Err(refused(io::ErrorKind::InvalidInput));
+        }
+        let mut moves = Vec::new();
+        for old in self.list()? {
+            let Some(rest) = old.as_str().strip_prefix(from.as_str()) else {
+                continue;
+            };
+            if rest.is_empty() || rest.starts_with('.') {
+                let new = MailboxName::parse(&format!("{to}{rest}"), '.');
+                let new = new.map_err(|_| refused(io::ErrorKind::InvalidInput))?;
+                if fs::symlink_metadata(self.folder(&new).path()).is_ok() {
+                    return Err(refused(io::ErrorKind::AlreadyExists));
+                }
+                moves.push((old, new));
+            }
+        }
+        if moves.is_empty() {
+            return Err(refused(io::ErrorKind::NotFound));
+        }
+        Ok(moves)
+    }
+
+    /// Deletes the folder of a mailbox with all that is in it; those below it stay. When this
+    /// returns, the mailbox is gone also after a crash; what could not be removed of its files
+    /// is left to [`Folders::sweep`].
+    ///
+    /// # Errors
+    /// `InvalidInput` for the INBOX, `NotFound` where there is no such folder, else the
+    /// operating system's; the folder is then there as before.
+    pub fn delete(&self, disk: &Disk, name: &MailboxName) -> Result<(), DiskError> {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        let folder = self.folder(name);
+        if name.is_inbox() {
+            return Err(DiskError::at("delete", folder.path)(io::ErrorKind::InvalidInput.into()));
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (time, count) = (now.as_nanos(), COUNTER.fetch_add(1, Ordering::Relaxed));
+        let leftover = self
+            .root
+            .join(format!("{DELETED}{time}.P{}Q{count}", std::process::id()));
+        disk.rename_folder_new(&folder.path, &leftover)?;
+        disk.flush_folder(&self.root)?;
+        remove_leftover(&leftover);
+        Ok(())
+    }
+
+    /// Removes what crashes left of folders that were being deleted.
+    pub fn sweep(&self) {
+        for entry in fs::read_dir(&self.root).into_iter().flatten().flatten() {
+            let is_leftover = entry.file_name().to_str().is_some_and(|name| name.starts_with(DELETED));
+            if is_leftover && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                remove_leftover(&entry.path());
+            }
+        }
+    }
+}
+
+// Another process may be removing the same.
+fn remove_leftover(path: &Path) {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(path = %path.display(), %error, "cannot remove what is left of a deleted mailbox");
+        }
+        _ => {}
+    }
 }
 
 impl Folder {
@@ -156,5 +263,84 @@ mod tests {
         fs::create_dir_all(home.path().join(".&bad/cur")).unwrap();
         fs::write(home.path().join(".file"), "").unwrap();
         assert!(folders.list().unwrap().is_empty());
+    }
+
+    fn made(names: &[&str]) -> (tempfile::TempDir, Folders) {
+        let home = tempfile::tempdir().unwrap();
+        let folders = Folders::new(home.path().to_owned());
+        for name in names {
+            let folder = folders.create(&Disk::default(), &mailbox(name)).unwrap();
+            fs::write(folder.cur().join("1.a.host:2,S"), name).unwrap();
+        }
+        (home, folders)
+    }
+
+    fn mailbox(name: &str) -> MailboxName {
+        MailboxName::parse(name, '.').unwrap()
+    }
+
+    fn listed(folders: &Folders) -> Vec<String> {
+        folders.list().unwrap().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn mailboxes_are_renamed_with_those_below() {
+        let long = "x".repeat(250);
+        let long_below = format!("A.{}", "y".repeat(100));
+        for (there, from, to, after) in [
+            (
+                &["INBOX", "A", "A.B", "AB"][..],
+                "A",
+                "X",
+                Ok(&["AB", "INBOX", "X", "X.B"][..]),
+            ),
+            (&["A.B", "A.B.C"], "A", "X.Y", Ok(&["X.Y.B", "X.Y.B.C"])),
+            (&["A", "T\u{ea}te"], "T\u{ea}te", "A.&", Ok(&["A", "A.&"])),
+            (&["A", "X"], "A", "X", Err(io::ErrorKind::AlreadyExists)),
+            (&["A", "A.B", "X.B"], "A", "X", Err(io::ErrorKind::AlreadyExists)),
+            (&["A"], "A", "A", Err(io::ErrorKind::AlreadyExists)),
+            (&["A"], "A", "A.B", Err(io::ErrorKind::InvalidInput)),
+            (&["A"], "A", "INBOX", Err(io::ErrorKind::InvalidInput)),
+            (&["INBOX"], "INBOX", "A", Err(io::ErrorKind::InvalidInput)),
+            (&["A", &long_below], "A", &long, Err(io::ErrorKind::InvalidInput)),
+            (&["AB"], "A", "X", Err(io::ErrorKind::NotFound)),
+        ] {
+            let (_home, folders) = made(there);
+            let before = listed(&folders);
+            let moved = folders.rename(&Disk::default(), &mailbox(from), &mailbox(to));
+            assert_eq!(
+                moved.as_ref().map(|_| ()).map_err(|error| error.source.kind()),
+                after.map(|_| ())
+            );
+            match after {
+                Ok(after) => assert_eq!(listed(&folders), after),
+                Err(_) => assert_eq!(listed(&folders), before),
+            }
+            for (old, new) in moved.unwrap_or_default() {
+                let file = folders.folder(&new).cur().join("1.a.host:2,S");
+                assert_eq!(fs::read_to_string(file).unwrap(), old.as_str());
+            }
+        }
+    }
+
+    #[test]
+    fn deleted_mailboxes_are_gone_and_leftovers_are_no_mailboxes() {
+        let (home, folders) = made(&["INBOX", "A", "A.B"]);
+        folders.delete(&Disk::default(), &mailbox("A")).unwrap();
+        assert_eq!(listed(&folders), ["A.B", "INBOX"]);
+        for name in ["A", "INBOX"] {
+            assert!(folders.delete(&Disk::default(), &mailbox(name)).is_err());
+        }
+        // What a crash leaves, ours and Dovecot's.
+        for leftover in ["postroom-deleted.1.P2Q3", "..DOVECOT-TRASHED"] {
+            for part in ["cur", "new", "tmp"] {
+                fs::create_dir_all(home.path().join(leftover).join(part)).unwrap();
+            }
+        }
+        fs::write(home.path().join("postroom-deleted.file"), "").unwrap();
+        assert_eq!(listed(&folders), ["A.B", "INBOX"]);
+        folders.sweep();
+        assert!(!home.path().join("postroom-deleted.1.P2Q3").exists());
+        assert_eq!(listed(&folders), ["A.B", "INBOX"]);
     }
 }

@@ -9,21 +9,25 @@
 //! uids 1024
 //! modseqs 4096
 //! highest-uidvalidity 1767225600
+//! special-use Sent
 //! ```
 //!
 //! `uids` and `modseqs` are reserved high-water marks: no UID or MODSEQ above
 //! them was ever given, so an index that was lost or rolled back goes on above
 //! them. `highest-uidvalidity` stands in the INBOX only and covers folders that
-//! are gone.
+//! are gone. `special-use` is what the mailbox is for (RFC 6154), where that is known.
+//! Lines with other keys are of later versions, and stay when the file is written.
 
 use std::io;
 use std::path::Path;
 
-use crate::mail::UidValidity;
+use crate::mail::{SpecialUse, UidValidity};
 
 use super::disk::read_regular;
 use super::{Disk, DiskError};
 
+/// Lines that are kept though nobody understands them.
+const OTHERS: usize = 64;
 /// The name of the file.
 const FILE: &str = "postroom-mailbox";
 
@@ -40,6 +44,10 @@ pub struct Marks {
     pub modseqs: u64,
     /// In the INBOX: the highest UIDVALIDITY ever given in the account.
     pub highest_validity: Option<UidValidity>,
+    /// What the mailbox is for (RFC 6154).
+    pub special_use: Option<SpecialUse>,
+    /// Lines that are not understood; who writes marks that were read writes them too.
+    pub others: Vec<String>,
 }
 
 impl Marks {
@@ -72,12 +80,21 @@ impl Marks {
             uids,
             modseqs,
             highest_validity,
+            special_use,
+            others,
         } = self;
         let mut text = format!(
             "postroom-mailbox 1\nuidvalidity {validity}\nmailboxid {mailbox_id}\nuids {uids}\nmodseqs {modseqs}\n"
         );
         if let Some(highest) = highest_validity {
             text.push_str(&format!("highest-uidvalidity {highest}\n"));
+        }
+        if let Some(special_use) = special_use {
+            text.push_str(&format!("special-use {}\n", special_use.as_str()));
+        }
+        for line in others {
+            text.push_str(line);
+            text.push('\n');
         }
         text
     }
@@ -91,7 +108,24 @@ impl Marks {
             uids: value("uids")?.parse().ok()?,
             modseqs: value("modseqs")?.parse().ok()?,
             highest_validity: value("highest-uidvalidity").and_then(|v| UidValidity::new(v.parse().ok()?)),
+            special_use: value("special-use").and_then(SpecialUse::parse),
+            others: body
+                .lines()
+                .filter(|line| !is_known(line))
+                .take(OTHERS)
+                .map(str::to_owned)
+                .collect(),
         })
+    }
+}
+
+fn is_known(line: &str) -> bool {
+    let (key, value) = line.split_once(' ').unwrap_or((line, ""));
+    match key {
+        "uidvalidity" | "mailboxid" | "uids" | "modseqs" | "highest-uidvalidity" => true,
+        // A use of a later standard.
+        "special-use" => SpecialUse::parse(value).is_some(),
+        _ => false,
     }
 }
 
@@ -114,6 +148,8 @@ mod tests {
             uids: 1024,
             modseqs: 4096,
             highest_validity: UidValidity::new(19),
+            special_use: Some(SpecialUse::Sent),
+            others: Vec::new(),
         }
     }
 
@@ -135,5 +171,17 @@ mod tests {
         ] {
             assert_eq!(Marks::parse(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn lines_of_later_versions_stay() {
+        let text = format!("{}colour blue\nnumber\n", marks().to_text());
+        let read = Marks::parse(&text).unwrap();
+        assert_eq!(read.others, ["colour blue", "number"]);
+        assert_eq!(read.to_text(), text);
+        let text = text.replace("special-use Sent", "special-use Unheard");
+        let read = Marks::parse(&text).unwrap();
+        assert_eq!(read.special_use, None);
+        assert!(read.to_text().contains("special-use Unheard\n"));
     }
 }

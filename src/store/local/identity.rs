@@ -104,6 +104,8 @@ impl LocalAccount {
             uids: UID_BLOCK,
             modseqs: MODSEQ_BLOCK,
             highest_validity: name.is_inbox().then_some(validity),
+            special_use: None,
+            others: Vec::new(),
         };
         marks.write(&self.options.disk, folder.path())?;
         let mut row = new_row(name, &marks);
@@ -178,7 +180,9 @@ impl LocalAccount {
             mailbox_id: row.mailbox_id.clone(),
             uids: row.uid_next.value().saturating_add(UID_BLOCK - 1),
             modseqs: row.highest_modseq.value() + MODSEQ_BLOCK,
-            highest_validity: stood.and_then(|marks| marks.highest_validity),
+            highest_validity: stood.as_ref().and_then(|marks| marks.highest_validity),
+            special_use: stood.as_ref().and_then(|marks| marks.special_use),
+            others: stood.map(|marks| marks.others).unwrap_or_default(),
         };
         marks.write(&self.options.disk, folder.path())?;
         (row.uids_reserved, row.modseqs_reserved) = (marks.uids, marks.modseqs);
