@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, OFlags, RenameFlags};
 
+/// The largest file beside the messages that is read: a list of some two million names.
+const LARGEST: u64 = 256 << 20;
+
 /// How files are made: with which modes, and whether they are flushed.
 #[derive(Clone, Copy, Debug)]
 pub struct Disk {
@@ -60,18 +63,18 @@ impl DiskError {
 /// # Errors
 /// The operating system's; `InvalidInput` for what is no regular file.
 pub fn open_regular(path: &Path) -> io::Result<File> {
+    open_in_place(path, OpenOptions::new().read(true))
+}
+
+// As `open_regular`, for other ways to open: what is beside the messages and written in place.
+pub(super) fn open_in_place(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     // For a FIFO, O_NONBLOCK is what keeps open(2) from waiting; for a file it is nothing.
-    let mut options = OpenOptions::new();
-    options.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
-    let file = options.open(path)?;
+    let file = options.custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
     match file.metadata()?.is_file() {
         true => Ok(file),
         false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
     }
 }
-
-/// The largest file beside the messages that is read: a list of some two million names.
-const LARGEST: u64 = 256 << 20;
 
 // A small file as a whole.
 pub(super) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use crate::mail::{Uid, UidValidity};
 
-use super::disk::{open_regular, read_if_there};
+use super::disk::{open_in_place, open_regular, read_if_there};
 use super::{Disk, DiskError, UidListLock};
 
 /// How far from the end of a list its last line is searched; names have at most 255 octets.
@@ -357,10 +357,7 @@ fn append_lines(disk: &Disk, lock: &UidListLock, lines: &[u8]) -> Result<(), Dis
         return Ok(());
     }
     let path = path(lock.folder());
-    let mut file = OpenOptions::new()
-        .append(true)
-        .open(&path)
-        .map_err(DiskError::at("open", &path))?;
+    let mut file = open_in_place(&path, OpenOptions::new().append(true)).map_err(DiskError::at("open", &path))?;
     let length = file.metadata().map_err(DiskError::at("examine", &path))?.len();
     let written = file.write_all(lines).map_err(DiskError::at("write", &path));
     let written = written.and_then(|()| disk.flush(&file, &path));

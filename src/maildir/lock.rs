@@ -8,9 +8,9 @@
 //! own number is stale only where no thread of ours holds it.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -139,6 +139,7 @@ impl DotLock {
     /// Dovecot replaces its small files, and the lock ends with it.
     pub(super) fn replace(mut self, disk: &Disk, content: &[u8]) -> Result<(), DiskError> {
         let written = self.file.write_all(content);
+        let written = written.and_then(|()| self.file.set_permissions(Permissions::from_mode(disk.file_mode)));
         written.map_err(DiskError::at("write", &self.path))?;
         disk.flush(&self.file, &self.path)?;
         if !self.is_ours() {
@@ -179,7 +180,8 @@ fn remove_stale(path: &Path, guarded: &Path, stale: Duration) -> bool {
     let Ok(seen) = fs::symlink_metadata(path) else {
         return true;
     };
-    if !holder_is_gone(path, &seen) && !(is_older(&seen, stale) && is_untouched(guarded, stale)) {
+    let is_silent = || is_older(&seen, stale) && is_untouched(guarded, stale);
+    if !holder_is_gone(path, &seen) && !is_silent() {
         return false;
     }
     // Between our judging and our removing, another may have removed it and made its own.

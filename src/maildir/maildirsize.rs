@@ -14,14 +14,11 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::OFlags;
-
-use super::disk::open_regular;
+use super::disk::{open_in_place, open_regular};
 use super::{Disk, DiskError};
 
 /// A file of this many bytes is calculated anew.
@@ -81,12 +78,8 @@ impl MailSize {
     /// Where the file cannot be written to.
     pub fn append(root: &Path, bytes: i64, messages: i64) -> Result<bool, DiskError> {
         let path = path(root);
-        let mut options = OpenOptions::new();
-        options.append(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
-        let written = options.open(&path).and_then(|mut file| {
-            if !file.metadata()?.is_file() {
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-            }
+        let opened = open_in_place(&path, OpenOptions::new().append(true));
+        let written = opened.and_then(|mut file| {
             // One write, so that lines of several writers do not mix.
             file.write_all(format!("{bytes} {messages}\n").as_bytes())
         });

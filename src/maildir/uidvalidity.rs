@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use crate::mail::UidValidity;
 
-use super::disk::read_if_there;
+use super::disk::{open_in_place, read_if_there};
 use super::{Disk, DiskError};
 
 /// The name of the file with the content; with a dot and the digits behind, of the other.
@@ -69,7 +69,7 @@ fn write_content(disk: &Disk, root: &Path, given: UidValidity) -> Result<(), Dis
     let path = root.join(FILE);
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false).mode(disk.file_mode);
-    let mut file = options.open(&path).map_err(DiskError::at("open", &path))?;
+    let mut file = open_in_place(&path, &mut options).map_err(DiskError::at("open", &path))?;
     let digits = format!("{:08x}", given.value());
     file.write_all(digits.as_bytes())
         .map_err(DiskError::at("write", &path))?;

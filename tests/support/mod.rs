@@ -8,6 +8,7 @@
 pub mod child;
 pub mod corpus;
 pub mod documents;
+pub mod doveadm;
 pub mod dovecot;
 pub mod exim;
 pub mod lmtp;
