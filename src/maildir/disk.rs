@@ -248,4 +248,38 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
     }
+
+    #[test]
+    fn a_fifo_in_place_of_a_file_holds_nobody_up() {
+        use crate::mail::{MailboxName, UidValidity};
+        use crate::maildir::{
+            DovecotUidList, MailSize, Subscriptions, UidListEnd, UidListLock, courier_keywords, open_message,
+            raise_uidvalidity,
+        };
+        use std::time::Duration;
+        let (home, disk) = (tempfile::tempdir().unwrap(), Disk::default());
+        let root = home.path();
+        fs::create_dir(root.join("courierimapkeywords")).unwrap();
+        for name in [
+            "dovecot-uidlist",
+            "courierimapuiddb",
+            "subscriptions",
+            "maildirsize",
+            "dovecot-uidvalidity",
+            "courierimapkeywords/:list",
+        ] {
+            nix::unistd::mkfifo(&root.join(name), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        }
+        let lock = UidListLock::acquire(root, Duration::ZERO).unwrap().unwrap();
+        assert!(UidListEnd::read(&lock).is_err());
+        assert!(DovecotUidList::read(root).is_err());
+        assert!(DovecotUidList::read_courier(root).is_err());
+        let inbox = MailboxName::inbox();
+        assert!(Subscriptions::alter(&disk, root, &[(&inbox, true)], Duration::ZERO).is_err());
+        assert!(MailSize::read(root).is_err());
+        assert!(MailSize::append(root, 1, 1).is_err());
+        assert!(raise_uidvalidity(&disk, root, UidValidity::new(7).unwrap()).is_err());
+        assert!(courier_keywords(root).is_err());
+        assert!(open_message(&root.join("maildirsize")).is_err());
+    }
 }
