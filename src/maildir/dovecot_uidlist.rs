@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use crate::mail::{Uid, UidValidity};
 
 use super::disk::{open_in_place, open_regular, read_if_there};
+use super::uidlist_line::{Header, Span, parse_record, to_lines};
 use super::{Disk, DiskError, UidListLock};
 
 /// How far from the end of a list its last line is searched; names have at most 255 octets.
@@ -50,14 +51,6 @@ pub struct DovecotUidList {
     content: Vec<u8>,
     records: Vec<Span>,
     appendable: bool,
-}
-
-/// Where a record stands in the content.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Span {
-    uid: Uid,
-    keys: (usize, usize),
-    base: (usize, usize),
 }
 
 /// One message of a list.
@@ -332,26 +325,6 @@ fn read_ends(path: &Path) -> io::Result<(Vec<u8>, Vec<u8>)> {
     Ok((head, tail))
 }
 
-// The lines of new messages, and the next UID after them.
-fn to_lines(lock: &UidListLock, mut next: Uid, new: &[(Uid, &str)]) -> Result<(Vec<u8>, Uid), DiskError> {
-    let refused = |reason: &'static str| {
-        DiskError::at("append to", path(lock.folder()))(io::Error::new(io::ErrorKind::InvalidInput, reason))
-    };
-    let mut lines = Vec::new();
-    for (uid, base) in new {
-        let base = base.split(':').next().unwrap_or_default();
-        if *uid < next {
-            return Err(refused("the UID does not ascend"));
-        }
-        if base.is_empty() || base.contains(['/', '\n', '\r', '\0']) {
-            return Err(refused("not a file name"));
-        }
-        next = uid.next().ok_or_else(|| refused("no UID is left"))?;
-        lines.extend_from_slice(format!("{uid} :{base}\n").as_bytes());
-    }
-    Ok((lines, next))
-}
-
 fn append_lines(disk: &Disk, lock: &UidListLock, lines: &[u8]) -> Result<(), DiskError> {
     if lines.is_empty() {
         return Ok(());
@@ -366,94 +339,6 @@ fn append_lines(disk: &Disk, lock: &UidListLock, lines: &[u8]) -> Result<(), Dis
         let _ = file.set_len(length);
     }
     written
-}
-
-/// The first line.
-struct Header {
-    version: u8,
-    validity: UidValidity,
-    next: Uid,
-    keys: Vec<Vec<u8>>,
-}
-
-impl Header {
-    fn parse(line: &[u8]) -> Result<Header, &'static str> {
-        let (version, rest) = match line {
-            [version @ (b'1' | b'3'), b' ', rest @ ..] => (version - b'0', rest),
-            _ => return Err("not a version that is known"),
-        };
-        let mut fields = rest.split(|byte| *byte == b' ').filter(|field| !field.is_empty());
-        let mut keys = Vec::new();
-        let (mut validity, mut next) = (0, 0);
-        if version == 1 {
-            validity = fields.next().map_or(0, number);
-            next = fields.next().map_or(0, number);
-        } else {
-            for field in fields {
-                match field[0] {
-                    b'V' => validity = number(&field[1..]),
-                    b'N' => next = number(&field[1..]),
-                    b'G' if field.len() != 33 || !field[1..].iter().all(u8::is_ascii_hexdigit) => {
-                        return Err("the GUID is not 32 hexadecimal digits");
-                    }
-                    _ => keys.push(field.to_vec()),
-                }
-            }
-        }
-        Ok(Header {
-            version,
-            validity: UidValidity::new(validity).ok_or("no UIDVALIDITY")?,
-            next: Uid::new(next).ok_or("no next UID")?,
-            keys,
-        })
-    }
-}
-
-// One record; the spans count from the start of the line.
-fn parse_record(line: &[u8], version: u8) -> Result<Span, &'static str> {
-    let digits = line.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    // Dovecot keeps the highest number for itself.
-    let uid = Uid::new(number(&line[..digits])).filter(|uid| uid.value() < u32::MAX);
-    let Some(uid) = uid.filter(|_| line.get(digits) == Some(&b' ')) else {
-        return Err("no UID");
-    };
-    let spaces = |at: usize| at + line[at..].iter().take_while(|byte| **byte == b' ').count();
-    let mut at = spaces(digits);
-    let mut keys = (at, at);
-    if version == 3 {
-        while line.get(at).is_some_and(|byte| *byte != b':') {
-            let end = at + line[at..].iter().take_while(|byte| **byte != b' ').count();
-            keys.1 = end;
-            at = spaces(end);
-        }
-        at = (at + 1).min(line.len());
-    }
-    let base = &line[at..];
-    let base = &base[..memchr::memchr(b':', base).unwrap_or(base.len())];
-    match (base.is_empty(), memchr::memchr(b'/', &line[at..])) {
-        (false, None) => Ok(Span {
-            uid,
-            keys,
-            base: (at, at + base.len()),
-        }),
-        (true, _) => Err("no file name"),
-        (_, Some(_)) => Err("a file name with a slash"),
-    }
-}
-
-// The number at the start; zero where there is none, or one that is too large.
-fn number(text: &[u8]) -> u32 {
-    let mut value: u32 = 0;
-    for digit in text.iter().take_while(|byte| byte.is_ascii_digit()) {
-        let next = value
-            .checked_mul(10)
-            .and_then(|it| it.checked_add(u32::from(digit - b'0')));
-        match next {
-            Some(next) => value = next,
-            None => return 0,
-        }
-    }
-    value
 }
 
 fn path(folder: &Path) -> PathBuf {

@@ -43,6 +43,7 @@ mod name;
 mod scan;
 mod subscriptions;
 mod uidlist;
+mod uidlist_line;
 mod uidvalidity;
 mod utf7;
 mod watcher;
