@@ -71,6 +71,64 @@ impl Content {
         }
         all().next().map(|(_, value)| parameter(value.clone(), false))
     }
+
+    /// All parameters as BODYSTRUCTURE tells them: each name once, the plain form before the extended
+    /// one, whose name ends in `*`. The sections of RFC 2231 §3 are joined; where some but not all of them
+    /// are percent-encoded, the others become so.
+    pub(super) fn joined(&self) -> Vec<(String, Vec<u8>)> {
+        let mut joined: Vec<(String, Vec<u8>)> = Vec::new();
+        let add = |joined: &mut Vec<(String, Vec<u8>)>, name: String, mut value: Vec<u8>| {
+            value.truncate(VALUE_MAX);
+            if !joined.iter().any(|(known, _)| *known == name) {
+                joined.push((name, value));
+            }
+        };
+        for (name, value) in &self.parameters {
+            match (name.section, name.extended) {
+                (None, false) => add(&mut joined, name.base.clone(), value.clone()),
+                (None, true) => add(&mut joined, format!("{}*", name.base), value.clone()),
+                (Some(0), _) => {
+                    let (value, extended) = self.sections(&name.base);
+                    let mark = if extended { "*" } else { "" };
+                    add(&mut joined, format!("{}{mark}", name.base), value);
+                }
+                (Some(_), _) => {}
+            }
+        }
+        joined
+    }
+
+    // RFC 2231 §4.1: sections with and without percent-encoding may be mixed.
+    fn sections(&self, base: &str) -> (Vec<u8>, bool) {
+        let mut sections: Vec<_> = self
+            .parameters
+            .iter()
+            .filter(|(n, _)| n.base == base && n.section.is_some())
+            .collect();
+        sections.sort_by_key(|(n, _)| n.section);
+        let extended = sections.iter().any(|(n, _)| n.extended);
+        let mut joined = Vec::new();
+        if extended && !sections[0].0.extended {
+            joined.extend_from_slice(b"''");
+        }
+        for (name, value) in sections {
+            if extended && !name.extended {
+                value.iter().for_each(|byte| percent_encode(*byte, &mut joined));
+            } else {
+                joined.extend_from_slice(value);
+            }
+        }
+        (joined, extended)
+    }
+}
+
+// RFC 2231 §7: attribute-char
+fn percent_encode(byte: u8, to: &mut Vec<u8>) {
+    if byte.is_ascii_graphic() && !b"*'%()<>@,;:\\\"/[]?=".contains(&byte) {
+        to.push(byte);
+    } else {
+        to.extend_from_slice(format!("%{byte:02X}").as_bytes());
+    }
 }
 
 fn parameter(mut value: Vec<u8>, extended: bool) -> Parameter {
@@ -247,6 +305,25 @@ mod tests {
         ] {
             let found = Content::parse(raw.as_bytes()).parameter(name).expect(raw);
             assert_eq!(String::from_utf8_lossy(&found.value), value, "{raw}");
+        }
+    }
+
+    #[test]
+    fn joins_parameters() {
+        for (raw, joined) in [
+            ("a/b; NAME=x; y=\"z w\"", "name=x|y=z w"),
+            ("a/b; x*1=b; y=1; x*0=a; x=c", "y=1|x=ab"),
+            ("a/b; x*=utf-8''%41; x=A", "x*=utf-8''%41|x=A"),
+            ("a/b; x*0*=utf-8''%41; x*1=\"b c\"", "x*=utf-8''%41b%20c"),
+            ("a/b; x=1; x=2", "x=1"),
+            ("a/b; x*1=2", ""),
+        ] {
+            let joined_now: Vec<_> = Content::parse(raw.as_bytes())
+                .joined()
+                .into_iter()
+                .map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(&value)))
+                .collect();
+            assert_eq!(joined_now.join("|"), joined, "{raw}");
         }
     }
 

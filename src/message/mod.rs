@@ -36,6 +36,6 @@ pub use letter::Letter;
 pub use lines::write_crlf;
 pub use message::{Message, MessageReader};
 pub use spool::{Spool, SpoolError, SpoolOptions};
-pub use structure::{Bound, Limits, Part, Structure};
+pub use structure::{Bound, Limits, Mime, Part, Position, Structure};
 pub use summary::Summary;
 pub use trace::{Received, Trace};

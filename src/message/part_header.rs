@@ -1,6 +1,7 @@
 //! The fields of a part's header that say what the part is.
 
 use super::content::Content;
+use super::structure::Mime;
 use super::suspicion;
 
 /// Bytes of a Content-ID that are kept.
@@ -18,59 +19,97 @@ pub(super) struct Traits {
     pub(super) merged: bool,
 }
 
-/// Collects the Content-* fields of one part from its header lines.
+/// The fields that are collected. The first four say what a part is, the first eight are Content-* fields; the
+/// others are those of ENVELOPE (RFC 9051 §7.5.2).
+const FIELDS: [&str; 18] = [
+    "content-type",
+    "content-disposition",
+    "content-transfer-encoding",
+    "content-id",
+    "content-description",
+    "content-md5",
+    "content-language",
+    "content-location",
+    "date",
+    "subject",
+    "from",
+    "sender",
+    "reply-to",
+    "to",
+    "cc",
+    "bcc",
+    "in-reply-to",
+    "message-id",
+];
+const TYPE: usize = 0;
+const ENCODING: usize = 2;
+/// What is beyond is told, but has no influence on how the message is read.
+const DECIDING: usize = 4;
+const CONTENT: usize = 8;
+
+/// Collects the Content-* fields of one part from its header lines, and those of ENVELOPE
+/// where the part is a message within a message.
 #[derive(Default)]
 pub(super) struct PartHeader {
-    current: Option<ContentField>,
-    values: [Option<Vec<u8>>; 4],
+    message: bool,
+    current: Option<Current>,
+    values: [Option<Vec<u8>>; FIELDS.len()],
     asked: u8,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum ContentField {
-    Type,
-    Disposition,
-    Encoding,
-    Id,
+enum Current {
+    /// The index of a field.
+    Field(usize),
     /// A second one of a kind: the first counts.
-    Repeated,
+    Repeated(usize),
 }
 
 impl PartHeader {
+    /// A header of a message within a message, or of a part.
+    pub(super) fn new(message: bool) -> PartHeader {
+        PartHeader {
+            message,
+            ..PartHeader::default()
+        }
+    }
+
     /// Takes one line; whether something of it had to be left out.
     pub(super) fn line(&mut self, line: &[u8], max: usize, traits: &mut Traits) -> bool {
         let content = if line.first().is_some_and(|byte| matches!(byte, b' ' | b'\t')) {
             line
         } else {
             self.end_field(traits);
-            let Some((field, content)) = ContentField::of(line) else {
+            let Some((field, content)) = field_of(line, self.message) else {
                 return false;
             };
-            if self.values[field as usize].is_some() {
-                traits.merged |= matches!(field, ContentField::Type | ContentField::Encoding);
-                traits.messages += suspicion::weight(content);
-                self.current = Some(ContentField::Repeated);
+            if self.values[field].is_some() {
+                traits.merged |= matches!(field, TYPE | ENCODING);
+                if field < DECIDING {
+                    traits.messages += suspicion::weight(content);
+                }
+                self.current = Some(Current::Repeated(field));
                 return false;
             }
-            self.values[field as usize] = Some(Vec::new());
-            self.current = Some(field);
+            self.values[field] = Some(Vec::new());
+            self.current = Some(Current::Field(field));
             content
         };
-        let Some(value) = self
-            .current
-            .and_then(|field| self.values.get_mut(field as usize)?.as_mut())
-        else {
+        let Some(Current::Field(field)) = self.current else {
+            return false;
+        };
+        let Some(value) = &mut self.values[field] else {
             return false;
         };
         let room = max - value.len();
         value.extend_from_slice(&content[..content.len().min(room)]);
-        content.len() > room
+        content.len() > room && field < DECIDING
     }
 
     /// Whether `text` is the boundary of the multipart that the lines so far describe.
     /// Asked only a few times of a header, since it takes a while to find out.
     pub(super) fn announces(&mut self, text: &[u8]) -> bool {
-        let Some(value) = &self.values[ContentField::Type as usize] else {
+        let Some(value) = &self.values[TYPE] else {
             return false;
         };
         if self.asked == ASKED_MAX || text.is_empty() || memchr::memmem::find(value, text).is_none() {
@@ -82,43 +121,52 @@ impl PartHeader {
         content.value.starts_with("multipart/") && boundary.is_some_and(|it| it.value.trim_ascii_end() == text)
     }
 
-    /// Whether the last line belongs to a field that is looked at.
+    /// Whether the last line belongs to a field that says what the part is.
     pub(super) fn is_content(&self) -> bool {
-        self.current.is_some()
+        matches!(self.current, Some(Current::Field(field) | Current::Repeated(field)) if field < DECIDING)
     }
 
     /// The unfolded values of Content-Type, Content-Disposition,
-    /// Content-Transfer-Encoding and Content-ID.
-    pub(super) fn finish(mut self, traits: &mut Traits) -> [Option<Vec<u8>>; 4] {
+    /// Content-Transfer-Encoding and Content-ID, and the other fields.
+    pub(super) fn finish(mut self, traits: &mut Traits) -> ([Option<Vec<u8>>; DECIDING], Mime) {
         self.end_field(traits);
-        self.values
+        let mut values = self.values;
+        let mut told = |index: usize| values[index].take().map(|value| value.trim_ascii().to_vec());
+        let [description, md5, language, location] = std::array::from_fn(|index| told(DECIDING + index));
+        let envelope = (CONTENT..FIELDS.len()).filter_map(|index| Some((FIELDS[index], told(index)?)));
+        let mime = Mime {
+            description,
+            md5,
+            language,
+            location,
+            envelope: envelope.collect(),
+            ..Mime::default()
+        };
+        (std::array::from_fn(|index| values[index].take()), mime)
     }
 
     fn end_field(&mut self, traits: &mut Traits) {
-        if self.current.take() == Some(ContentField::Type) {
-            let value = self.values[ContentField::Type as usize].as_deref();
+        if self.current.take() == Some(Current::Field(TYPE)) {
+            let value = self.values[TYPE].as_deref();
             traits.messages += suspicion::weight(value.unwrap_or_default());
         }
     }
 }
 
-impl ContentField {
-    fn of(line: &[u8]) -> Option<(ContentField, &[u8])> {
-        // Most fields are told apart by their first letter.
-        if !line.first()?.eq_ignore_ascii_case(&b'c') {
-            return None;
-        }
-        let colon = line.iter().take(64).position(|byte| *byte == b':')?;
-        let name = line[..colon].trim_ascii_end();
-        let field = [
-            (&b"content-type"[..], ContentField::Type),
-            (b"content-disposition", ContentField::Disposition),
-            (b"content-transfer-encoding", ContentField::Encoding),
-            (b"content-id", ContentField::Id),
-        ];
-        let (_, field) = field.into_iter().find(|(known, _)| name.eq_ignore_ascii_case(known))?;
-        Some((field, &line[colon + 1..]))
+/// The index of the field that starts with this line, and its value.
+fn field_of(line: &[u8], message: bool) -> Option<(usize, &[u8])> {
+    // Most fields are told apart by their first letter.
+    let first = line.first()?.to_ascii_lowercase();
+    if first != b'c' && !(message && b"dsfrtbim".contains(&first)) {
+        return None;
     }
+    let colon = line.iter().take(64).position(|byte| *byte == b':')?;
+    let name = line[..colon].trim_ascii_end();
+    let known = if message { &FIELDS[..] } else { &FIELDS[..CONTENT] };
+    let field = known
+        .iter()
+        .position(|known| name.eq_ignore_ascii_case(known.as_bytes()))?;
+    Some((field, &line[colon + 1..]))
 }
 
 /// A short word for people: trimmed, without control characters.

@@ -11,7 +11,7 @@ use memchr::memchr;
 
 use super::content::Content;
 use super::part_header::{PartHeader, Traits, word};
-use super::structure::{Bound, Limits, Part, Structure};
+use super::structure::{Bound, Limits, Mime, Part, Position, Structure};
 
 /// Bytes of parameters kept for the whole message, so that many parts stay small.
 const KEPT_MAX: usize = 256 * 1024;
@@ -28,6 +28,8 @@ pub(super) struct Scanner {
     /// The length of the end of the line before this one.
     last_end: u64,
     kept: usize,
+    /// Likewise of what is only told of the parts.
+    told: usize,
     root_end: Option<Range<u64>>,
     traits: Traits,
 }
@@ -41,17 +43,9 @@ struct Open {
 }
 
 enum Mode {
-    Header(PartHeader),
+    Header(Box<PartHeader>),
     /// A leaf, or what stands before, between or after parts.
     Body,
-}
-
-/// A place in the message, with what has been counted up to there.
-#[derive(Clone, Copy, Default)]
-struct Position {
-    offset: u64,
-    lines: u64,
-    bare_lf: u64,
 }
 
 /// The line that is being received.
@@ -74,6 +68,7 @@ impl Scanner {
             at: Position::default(),
             last_end: 0,
             kept: 0,
+            told: 0,
             root_end: None,
             traits: Traits::default(),
         };
@@ -247,13 +242,18 @@ impl Scanner {
             body: offset..offset,
             lines: 0,
             crlf_size: 0,
+            header_start: self.at,
+            body_start: self.at,
+            body_end: self.at,
+            mime: Mime::default(),
         });
+        let parent = self.open.last().map(|open| &self.parts[open.part]);
+        self.mode = Mode::Header(Box::new(PartHeader::new(parent.is_some_and(Part::is_message))));
         self.open.push(Open {
             part: self.parts.len() - 1,
             boundary: None,
             start: self.at,
         });
-        self.mode = Mode::Header(PartHeader::default());
     }
 
     /// The header ended just before `self.at`, with an empty line of `empty` bytes.
@@ -269,10 +269,11 @@ impl Scanner {
         let Some(open) = self.open.last_mut() else { return };
         open.start = at;
         let index = open.part;
-        self.describe(index, header);
+        self.describe(index, *header);
         let part = &mut self.parts[index];
         part.header.end = at.offset - empty;
         part.body = at.offset..at.offset;
+        (part.body_start, part.body_end) = (at, at);
         self.descend(index);
     }
 
@@ -288,7 +289,7 @@ impl Scanner {
         let in_digest = self.parts[index]
             .parent
             .is_some_and(|parent| self.parts[parent].is("multipart", "digest"));
-        let [kind, disposition, encoding, id] = header.finish(&mut self.traits);
+        let ([kind, disposition, encoding, id], mut mime) = header.finish(&mut self.traits);
         let content = Content::parse(&kind.unwrap_or_default());
         let disposition = disposition.map(|value| Content::parse(&value));
         let cut = content.cut || disposition.as_ref().is_some_and(|content| content.cut);
@@ -299,6 +300,8 @@ impl Scanner {
             // RFC 2045 §5.2
             _ => ("text", "plain"),
         };
+        mime.parameters = content.joined();
+        mime.disposition_parameters = disposition.as_ref().map(Content::joined).unwrap_or_default();
         let part = &mut self.parts[index];
         part.kind = kind.to_owned();
         part.subtype = subtype.to_owned();
@@ -310,7 +313,12 @@ impl Scanner {
             .map(|content| content.value)
             .filter(|value| !value.is_empty());
         part.encoding = encoding.map(|value| Content::parse(&value).value);
-        part.id = id.map(|value| word(&value));
+        part.id = id.as_deref().map(word);
+        mime.id = id.map(|value| value.trim_ascii().to_vec());
+        self.told += mime.size();
+        if self.told <= KEPT_MAX {
+            part.mime = mime;
+        }
         self.kept += [&part.charset, &part.name, &part.filename]
             .into_iter()
             .flatten()
@@ -360,6 +368,7 @@ impl Scanner {
             return;
         }
         part.body = start.offset..end.offset;
+        part.body_end = end;
         part.lines = end.lines - start.lines;
         part.crlf_size = end.offset - start.offset + (end.bare_lf - start.bare_lf);
     }
@@ -583,6 +592,13 @@ mod tests {
                 prop_assert_eq!(part.lines, range.iter().filter(|byte| **byte == b'\n').count() as u64);
                 let bare = (0..range.len()).filter(|at| range[*at] == b'\n' && (*at == 0 || range[*at - 1] != b'\r'));
                 prop_assert_eq!(part.crlf_size, (range.len() + bare.count()) as u64);
+                prop_assert_eq!(part.body.start..part.body.end, part.body_start.offset..part.body_end.offset);
+                for at in [part.header_start, part.body_start, part.body_end] {
+                    let before = &text.as_bytes()[..at.offset as usize];
+                    let bare = (0..before.len()).filter(|at| before[*at] == b'\n' && (*at == 0 || before[*at - 1] != b'\r'));
+                    prop_assert_eq!(at.lines, before.iter().filter(|byte| **byte == b'\n').count() as u64);
+                    prop_assert_eq!(at.bare_lf, bare.count() as u64);
+                }
                 prop_assert!(part.header.start <= part.header.end && part.header.end <= part.body.start);
                 if let Some(parent) = part.parent {
                     let parent = &whole.0.parts[parent];

@@ -89,6 +89,59 @@ pub struct Part {
     pub lines: u64,
     /// Bytes of the body once every line ends in CRLF.
     pub crlf_size: u64,
+    /// The start of the header.
+    pub header_start: Position,
+    /// The start of the body.
+    pub body_start: Position,
+    /// The end of the body.
+    pub body_end: Position,
+    /// What BODYSTRUCTURE tells beyond the fields above.
+    pub mime: Mime,
+}
+
+/// A place in a message, with what lies before it. The offset in another form of the message, with
+/// other line ends, follows from these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// Bytes from the start of the message.
+    pub offset: u64,
+    /// Line ends, with CR or without.
+    pub lines: u64,
+    /// Line ends without CR.
+    pub bare_lf: u64,
+}
+
+/// Fields of a part's header as they were written: unfolded, trimmed, not decoded. Of all parts
+/// together 256 KiB are kept; of those beyond, nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mime {
+    /// The parameters of Content-Type, the sections of RFC 2231 §3 joined; an extended one's name ends in `*`.
+    pub parameters: Vec<(String, Vec<u8>)>,
+    /// The parameters of Content-Disposition, likewise.
+    pub disposition_parameters: Vec<(String, Vec<u8>)>,
+    /// Content-ID.
+    pub id: Option<Vec<u8>>,
+    /// Content-Description.
+    pub description: Option<Vec<u8>>,
+    /// Content-MD5 (RFC 1864).
+    pub md5: Option<Vec<u8>>,
+    /// Content-Language (RFC 3282).
+    pub language: Option<Vec<u8>>,
+    /// Content-Location (RFC 2557).
+    pub location: Option<Vec<u8>>,
+    /// The fields of ENVELOPE, where this is a message within the message: name in lower case, and value.
+    pub envelope: Vec<(&'static str, Vec<u8>)>,
+}
+
+impl Mime {
+    /// Bytes of all values.
+    pub(super) fn size(&self) -> usize {
+        let parameters = self.parameters.iter().chain(&self.disposition_parameters);
+        let single = [&self.id, &self.description, &self.md5, &self.language, &self.location];
+        parameters.map(|(name, value)| name.len() + value.len()).sum::<usize>()
+            + single.into_iter().flatten().map(Vec::len).sum::<usize>()
+            + self.envelope.iter().map(|(_, value)| value.len()).sum::<usize>()
+    }
 }
 
 impl Structure {
