@@ -24,6 +24,8 @@ pub struct Scanned {
     pub header: Header,
     /// The MIME parts.
     pub structure: Structure,
+    /// SHA-256 of all bytes as stored.
+    pub digest: [u8; 32],
 }
 
 /// Reads a stored message from its start to its end.
@@ -32,6 +34,7 @@ pub struct Scanned {
 /// Whatever `from` returns; the content is never an error.
 pub fn scan(mut from: impl Read, limits: &Limits) -> io::Result<Scanned> {
     let mut intake = Intake::new(limits);
+    let mut digest = Context::new(&SHA256);
     let mut buffer = vec![0; CHUNK];
     loop {
         let length = read_some(&mut from, &mut buffer)?;
@@ -39,6 +42,7 @@ pub fn scan(mut from: impl Read, limits: &Limits) -> io::Result<Scanned> {
             break;
         }
         intake.feed(&buffer[..length]);
+        digest.update(&buffer[..length]);
     }
     let learnt = intake.finish();
     Ok(Scanned {
@@ -46,6 +50,7 @@ pub fn scan(mut from: impl Read, limits: &Limits) -> io::Result<Scanned> {
         crlf_size: learnt.lines.crlf_size(),
         header: learnt.header,
         structure: learnt.structure,
+        digest: finished(digest),
     })
 }
 
@@ -170,18 +175,20 @@ impl Intake {
             Head::Open(_) => Header::default(),
         };
         let (structure, traits) = self.scanner.finish();
-        let mut digest = [0; 32];
-        if let Some(context) = self.digest {
-            digest.copy_from_slice(context.finish().as_ref());
-        }
         Learnt {
             safe: self.watch.finish(&header, &structure, traits),
             lines: self.lines,
             header,
             structure,
-            digest,
+            digest: self.digest.map(finished).unwrap_or_default(),
         }
     }
+}
+
+fn finished(context: Context) -> [u8; 32] {
+    let mut digest = [0; 32];
+    digest.copy_from_slice(context.finish().as_ref());
+    digest
 }
 
 fn clamped(offset: u64) -> usize {

@@ -59,6 +59,11 @@ impl Letter {
         &self.trace
     }
 
+    /// Bytes of the trace fields once every line ends in CRLF.
+    pub(super) fn trace_crlf_size(&self) -> u64 {
+        self.trace_crlf_size
+    }
+
     /// Writes the letter.
     ///
     /// # Errors

@@ -83,6 +83,21 @@ pub fn write_crlf(mut from: impl Read, to: &mut impl Write) -> io::Result<()> {
     }
 }
 
+/// The same for bytes in memory.
+pub(super) fn to_crlf(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 32);
+    let mut start = 0;
+    for at in memchr_iter(b'\n', bytes) {
+        if at == 0 || bytes[at - 1] != b'\r' {
+            out.extend_from_slice(&bytes[start..at]);
+            out.push(b'\r');
+            start = at;
+        }
+    }
+    out.extend_from_slice(&bytes[start..]);
+    out
+}
+
 /// Writes bytes all of whose lines end in CRLF with LF alone. Other CRs stay.
 pub(super) fn write_lf(mut from: impl Read, to: &mut impl Write) -> io::Result<()> {
     let mut input = vec![0; CHUNK];
@@ -151,6 +166,7 @@ mod tests {
                 write_crlf(Pieces(stored.as_bytes(), size), &mut out).unwrap();
                 assert_eq!(String::from_utf8_lossy(&out), sent);
             }
+            assert_eq!(to_crlf(stored.as_bytes()), sent.as_bytes());
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::header::Header;
@@ -105,6 +106,16 @@ impl Message {
             bytes: Arc::clone(&self.bytes),
             offset: 0,
         }
+    }
+
+    /// The bytes of a range, as far as they are there.
+    pub(super) fn range(&self, range: Range<u64>) -> io::Result<Vec<u8>> {
+        let length = range.end.min(self.size()).saturating_sub(range.start);
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+        let mut reader = self.reader();
+        reader.offset = range.start;
+        reader.read_exact(&mut bytes)?;
+        Ok(bytes)
     }
 
     /// The whole message in memory; borrowed where it lies there.

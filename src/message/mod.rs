@@ -3,8 +3,8 @@
 //! `server` and `cli` fill a [`Spool`] while a message arrives; it becomes one
 //! [`Message`], shared by all recipients, whose header fields and MIME parts are
 //! known by then. `delivery` makes a [`Letter`] of it, the form in which a
-//! mailbox keeps it, and `index` asks for a [`Summary`]. Files that lie in a
-//! mailbox already are read by [`scan`].
+//! mailbox keeps it, and `store` asks for the [`Card`] that `index` writes down. Files
+//! that lie in a mailbox already are read by [`scan`], and have the same card.
 //!
 //! The structure is read by a scanner of our own, in linear time and within
 //! [`Limits`]; only values that it has cut out, and messages that are
@@ -12,6 +12,7 @@
 //! mail is never an error here: it only yields less. What can fail is reading
 //! and writing files.
 
+mod card;
 mod content;
 mod decode;
 mod header;
@@ -28,6 +29,7 @@ mod summary;
 mod suspicion;
 mod trace;
 
+pub use card::{Card, Extent, Place, Section, SectionText, SortKeys, Span, body};
 pub use content::Parameter;
 pub use decode::{Mailbox, date, mailboxes, message_ids, parameter, parse_whole, text};
 pub use header::{Field, Header};
