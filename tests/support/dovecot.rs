@@ -82,6 +82,24 @@ impl Dovecot {
             .args([&self.imap.port().to_string(), user, "secret"]));
     }
 
+    /// The answers to IMAP commands in a mailbox that was selected: the last line without its tag, and what came
+    /// before it.
+    pub fn answers(&self, user: &str, mailbox: &str, commands: &[String]) -> Vec<(String, Vec<u8>)> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/fetch.py");
+        let lines = self.place.join("commands");
+        std::fs::write(&lines, commands.join("\n")).expect("a file");
+        let out = run(Command::new("python3")
+            .arg(script)
+            .args([&self.imap.port().to_string(), user, "secret", mailbox])
+            .stdin(std::fs::File::open(lines).expect("a file")));
+        let answers: Vec<Value> = serde_json::from_slice(&out).expect("JSON");
+        let text = |it: &Value, key: &str| it[key].as_str().expect("text").to_owned();
+        answers
+            .iter()
+            .map(|it| (text(it, "status"), from_latin_1(&text(it, "text"))))
+            .collect()
+    }
+
     fn read_back(&self, protocol: &str, server: SocketAddr, user: &str, mailbox: &str) -> Value {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/read_back.py");
         let port = server.port().to_string();
@@ -103,13 +121,13 @@ fn seen(answer: &Value) -> Vec<Seen> {
                 .iter()
                 .map(|it| it.as_str().expect("a flag").into())
                 .collect(),
-            // One character for each byte: JSON has no bytes.
-            bytes: it["bytes"]
-                .as_str()
-                .expect("text")
-                .chars()
-                .map(|it| u8::try_from(u32::from(it)).expect("Latin-1"))
-                .collect(),
+            bytes: from_latin_1(it["bytes"].as_str().expect("text")),
         })
         .collect()
+}
+
+/// One character for each byte: JSON has no bytes.
+fn from_latin_1(text: &str) -> Vec<u8> {
+    let bytes = text.chars().map(|it| u8::try_from(u32::from(it)).expect("Latin-1"));
+    bytes.collect()
 }
