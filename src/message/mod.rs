@@ -29,7 +29,7 @@ mod summary;
 mod suspicion;
 mod trace;
 
-pub use card::{Card, Extent, Place, Section, SectionText, SortKeys, Span, body};
+pub use card::{Card, Extent, NoSection, Place, Section, SectionText, SortKeys, Span, body};
 pub use content::Parameter;
 pub use decode::{Mailbox, date, mailboxes, message_ids, parameter, parse_whole, text};
 pub use header::{Field, Header};

@@ -29,7 +29,7 @@ use super::structure::{Limits, Part, Position, Structure};
 use super::summary::Summary;
 
 pub use body_structure::body;
-pub use section::{Section, SectionText};
+pub use section::{NoSection, Section, SectionText};
 pub use sort_keys::SortKeys;
 pub use spans::{Extent, Place, Span};
 
