@@ -46,7 +46,7 @@ fn uids_of(uids: &[Uid]) -> Vec<String> {
 fn put(folder: &Path, number: usize) -> String {
     let text = format!("Subject: ours {number}\n\nbody\n");
     let length = text.len() as u64;
-    let base = Minted::new("host", 0, length, length + 3).as_str().to_owned();
+    let base = Minted::new("host", None, length, length + 3).as_str().to_owned();
     let temporary = folder.join("tmp").join(&base);
     fs::write(&temporary, text).expect("written");
     fs::rename(temporary, folder.join("new").join(&base)).expect("renamed");

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::config::Config;
-use crate::mail::{MailboxName, Uid};
+use crate::mail::{MailboxName, Uid, UidSet};
 use crate::message::write_crlf;
-use crate::store::MessageEntry;
+use crate::store::Detail;
 
 use super::fault::{Fault, exit};
 use super::rooms;
@@ -60,22 +60,21 @@ fn name(config: &Config, text: &str) -> Result<MailboxName, Fault> {
 
 fn list(config: &Config, user: &str, mailbox: &MailboxName, json: bool) -> Result<u8, Fault> {
     let messages = match rooms::account(config, user)? {
-        Some(account) => account.messages(mailbox)?,
+        Some(account) => account.details(mailbox, &UidSet::all())?,
         None if mailbox.is_inbox() => Vec::new(),
         None => return Err(no_mail(user, mailbox)),
     };
     if json {
         return super::print_json(&messages.iter().map(describe).collect());
     }
-    let rows = messages.iter().map(|entry| {
-        let row = &entry.row;
+    let rows = messages.iter().map(|Detail { entry, card, .. }| {
         [
-            row.uid.to_string(),
-            date(row.internal_date),
-            row.size.to_string(),
-            row.flags.to_string(),
-            shortened(&row.content.from),
-            shortened(&row.content.subject),
+            entry.uid.to_string(),
+            date(entry.internal_date),
+            entry.size.to_string(),
+            entry.flags.to_string(),
+            shortened(&card.summary.from),
+            shortened(&card.summary.subject),
         ]
     });
     super::print(&super::table(
@@ -108,21 +107,25 @@ fn no_mail(user: &str, mailbox: &MailboxName) -> Fault {
     )
 }
 
-fn describe(entry: &MessageEntry) -> serde_json::Value {
-    let row = &entry.row;
+fn describe(detail: &Detail) -> serde_json::Value {
+    let (entry, summary) = (&detail.entry, &detail.card.summary);
     json!({
-        "uid": row.uid.value(),
-        "modseq": row.modseq.value(),
-        "flags": row.flags.names().collect::<Vec<_>>(),
-        "size": row.size,
-        "internaldate": date(row.internal_date),
-        "message_id": row.content.message_id,
-        "subject": row.content.subject,
-        "from": row.content.from,
-        "to": row.content.to,
-        "date": row.content.date.map(date),
-        "attachments": row.content.attachments,
-        "path": entry.path.to_string_lossy(),
+        "uid": entry.uid.value(),
+        "modseq": entry.modseq.value(),
+        "flags": entry.flags.names().collect::<Vec<_>>(),
+        "size": entry.size,
+        "internaldate": date(entry.internal_date),
+        "savedate": date(entry.save_date),
+        "emailid": entry.email_id.to_string(),
+        "threadid": entry.thread_id.to_string(),
+        "message_id": summary.message_id,
+        "subject": summary.subject,
+        "from": summary.from,
+        "to": summary.to,
+        "date": summary.date.map(date),
+        "attachments": summary.attachments,
+        "preview": detail.card.preview,
+        "path": detail.path.to_string_lossy(),
     })
 }
 

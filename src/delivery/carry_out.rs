@@ -173,7 +173,8 @@ impl Sorter {
     }
 
     fn stage<'a>(&self, delivery: &Delivery<'a>) -> Result<Box<dyn Staged + 'a>, Failure> {
-        let letter = Letter::new(delivery.parcel.message.clone(), &self.trace(delivery));
+        let letter =
+            Letter::new(delivery.parcel.message.clone(), &self.trace(delivery)).to(&delivery.recipient.address);
         Ok(delivery.account.stage(&letter, delivery.key)?)
     }
 

@@ -4,6 +4,7 @@ use rusqlite::params;
 
 use crate::mail::{Address, DeliveryId, UidValidity};
 
+use super::open::Rows;
 use super::{Index, IndexError, Transaction};
 
 /// Seconds for which a delivery is remembered after its last try: seven days, longer

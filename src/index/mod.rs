@@ -4,13 +4,18 @@
 //! happens in a [`Transaction`] (writes) or on the [`Index`] (reads), and ends in
 //! an [`IndexError`] that names the file. The schema is `schema.sql`.
 
+mod card;
+mod content;
 mod mailbox;
 mod memory;
 mod message;
 mod open;
+mod record;
+mod schema;
 
+pub use card::{Delivery, StoredCard};
+pub use content::NewContent;
 pub use mailbox::{Counts, MailboxRow};
 pub use memory::{Remembered, Step};
-pub(crate) use message::KnownRow;
-pub use message::{ContentRow, FileRow, MessageRow, NewMessage};
+pub use message::{FileRow, MessageRow};
 pub use open::{Durability, Index, IndexError, Transaction};

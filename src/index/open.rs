@@ -7,8 +7,8 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
-/// The schema that this program writes.
-const SCHEMA_VERSION: i64 = 1;
+use super::schema::{self, Made};
+
 /// How long a writer waits for another process before it gives up.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -17,7 +17,7 @@ const BUSY: Duration = Duration::from_secs(10);
 pub struct Index {
     pub(super) connection: Connection,
     path: PathBuf,
-    fresh: bool,
+    made: Made,
     unclean: bool,
 }
 
@@ -59,7 +59,7 @@ pub enum IndexError {
         source: rusqlite::Error,
     },
     /// It was written by a newer postroom.
-    #[error("the index {} has schema {found}, this postroom knows {SCHEMA_VERSION}: use the newer postroom", path.display())]
+    #[error("the index {} has schema {found}, this postroom knows {}: use the newer postroom", path.display(), schema::VERSION)]
     Newer {
         /// The database.
         path: PathBuf,
@@ -121,11 +121,11 @@ impl Index {
         log.push("-wal");
         let unclean = Path::new(&log).exists();
         let mut connection = Connection::open(path).map_err(IndexError::at(path))?;
-        let fresh = prepare(&mut connection, path)?;
+        let made = prepare(&mut connection, path)?;
         Ok(Index {
             connection,
             path: path.to_owned(),
-            fresh,
+            made,
             unclean,
         })
     }
@@ -148,7 +148,13 @@ impl Index {
     /// Whether opening made it.
     #[must_use]
     pub fn is_fresh(&self) -> bool {
-        self.fresh
+        self.made == Made::Now
+    }
+
+    /// Whether opening made it out of one with an earlier schema.
+    #[must_use]
+    pub fn is_migrated(&self) -> bool {
+        matches!(self.made, Made::From(_))
     }
 
     /// The database's file.
@@ -179,6 +185,20 @@ impl Index {
         })
     }
 
+    /// Reads as of one moment, whatever others commit meanwhile.
+    ///
+    /// # Errors
+    /// Those of `read`, or where the moment cannot be had.
+    pub fn snapshot<T, E: From<IndexError>>(&self, read: impl FnOnce(&Index) -> Result<T, E>) -> Result<T, E> {
+        let moment = self
+            .connection
+            .unchecked_transaction()
+            .map_err(IndexError::at(&self.path))?;
+        let read = read(self);
+        drop(moment);
+        read
+    }
+
     /// A fact about the index itself.
     ///
     /// # Errors
@@ -195,14 +215,39 @@ impl Index {
         self.rows("PRAGMA integrity_check(20)", [], |row| row.get::<_, String>(0))
             .map(|lines| lines.into_iter().filter(|line| line != "ok").collect())
     }
+}
 
-    pub(super) fn rows<T>(
+/// What can be asked, within a transaction and outside.
+pub(super) trait Rows {
+    /// The rows that `sql` finds, each read by `read`.
+    fn rows<T>(
+        &self,
+        sql: &str,
+        parameters: impl rusqlite::Params,
+        read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, IndexError>;
+}
+
+impl Rows for Index {
+    fn rows<T>(
         &self,
         sql: &str,
         parameters: impl rusqlite::Params,
         read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, IndexError> {
         rows(&self.connection, sql, parameters, read).map_err(IndexError::at(&self.path))
+    }
+}
+
+impl Rows for Transaction<'_> {
+    fn rows<T>(
+        &self,
+        sql: &str,
+        parameters: impl rusqlite::Params,
+        read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, IndexError> {
+        self.is_open()?;
+        rows(&self.inner, sql, parameters, read).map_err(IndexError::at(self.path))
     }
 }
 
@@ -261,16 +306,6 @@ impl Transaction<'_> {
         done.map_err(IndexError::at(self.path))
     }
 
-    pub(super) fn rows<T>(
-        &self,
-        sql: &str,
-        parameters: impl rusqlite::Params,
-        read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
-    ) -> Result<Vec<T>, IndexError> {
-        self.is_open()?;
-        rows(&self.inner, sql, parameters, read).map_err(IndexError::at(self.path))
-    }
-
     // Where the disk is full or fails, SQLite may take back the whole transaction. What is
     // done behind that would be done without the write lock, and at once for good.
     fn is_open(&self) -> Result<(), IndexError> {
@@ -293,8 +328,8 @@ fn rows<T>(
     connection.prepare_cached(sql)?.query_map(parameters, read)?.collect()
 }
 
-// Returns whether the schema was made now.
-fn prepare(connection: &mut Connection, path: &Path) -> Result<bool, IndexError> {
+// Returns what had to be done about the schema.
+fn prepare(connection: &mut Connection, path: &Path) -> Result<Made, IndexError> {
     let failed = || IndexError::at(path);
     connection.busy_timeout(BUSY).map_err(failed())?;
     connection.set_prepared_statement_cache_capacity(64);
@@ -302,33 +337,30 @@ fn prepare(connection: &mut Connection, path: &Path) -> Result<bool, IndexError>
         .pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
         .map_err(failed())?;
     connection.pragma_update(None, "foreign_keys", true).map_err(failed())?;
-    let version = |connection: &Connection| connection.pragma_query_value(None, "user_version", |row| row.get(0));
-    let mut found: i64 = version(connection).map_err(failed())?;
-    let mut fresh = false;
-    if found == 0 {
-        let transaction = connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(failed())?;
-        // Another process may have made it while we waited.
-        found = version(&transaction).map_err(failed())?;
-        if found == 0 {
-            transaction
-                .execute_batch(include_str!("schema.sql"))
-                .map_err(failed())?;
-            transaction
-                .pragma_update(None, "user_version", SCHEMA_VERSION)
-                .map_err(failed())?;
-            (found, fresh) = (SCHEMA_VERSION, true);
+    if schema::version(connection).map_err(failed())? == schema::VERSION {
+        return Ok(Made::Before);
+    }
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(failed())?;
+    // Another process may have done it while we waited.
+    let made = match schema::version(&transaction).map_err(failed())? {
+        schema::VERSION => Made::Before,
+        found if found > schema::VERSION => {
+            let path = path.to_owned();
+            return Err(IndexError::Newer { path, found });
         }
-        transaction.commit().map_err(failed())?;
-    }
-    if found > SCHEMA_VERSION {
-        return Err(IndexError::Newer {
-            path: path.to_owned(),
-            found,
-        });
-    }
-    Ok(fresh)
+        0 => {
+            schema::create(&transaction).map_err(failed())?;
+            Made::Now
+        }
+        found => {
+            schema::migrate(&transaction, found).map_err(failed())?;
+            Made::From(found)
+        }
+    };
+    transaction.commit().map_err(failed())?;
+    Ok(made)
 }
 
 // Locks and shared memory of WAL do not work between the clients of a network file

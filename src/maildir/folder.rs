@@ -39,13 +39,22 @@ impl Folders {
     /// The folder of a mailbox, there or not.
     #[must_use]
     pub fn folder(&self, name: &MailboxName) -> Folder {
-        if name.is_inbox() {
-            return Folder {
+        match name.is_inbox() {
+            true => Folder {
                 path: self.root.clone(),
-            };
+            },
+            false => Folder {
+                path: self.root.join(self.below_root(name)),
+            },
         }
-        Folder {
-            path: self.root.join(format!(".{}", utf7::encode(name.as_str()))),
+    }
+
+    /// The folder's name below the root; empty for INBOX.
+    #[must_use]
+    pub fn below_root(&self, name: &MailboxName) -> String {
+        match name.is_inbox() {
+            true => String::new(),
+            false => format!(".{}", utf7::encode(name.as_str())),
         }
     }
 

@@ -11,16 +11,17 @@ pub struct Minted(String);
 
 impl Minted {
     /// A new unique name for a message of `stored` bytes on disk and `crlf` bytes
-    /// with all lines ending in CRLF; `key` is the redelivery key.
+    /// with all lines ending in CRLF; `key` is the redelivery key of a delivery.
     #[must_use]
-    pub fn new(host: &str, key: u64, stored: u64, crlf: u64) -> Minted {
+    pub fn new(host: &str, key: Option<u64>, stored: u64, crlf: u64) -> Minted {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let (seconds, micros, pid) = (now.as_secs(), now.subsec_micros(), std::process::id());
         let count = COUNTER.fetch_add(1, Ordering::Relaxed);
         let host: String = host.chars().map(safe_in_host).take(64).collect();
+        let key = key.map(|key| format!("R{key:016x}")).unwrap_or_default();
         Minted(format!(
-            "{seconds}.M{micros}P{pid}Q{count}R{key:016x}.{host},S={stored},W={crlf}"
+            "{seconds}.M{micros}P{pid}Q{count}{key}.{host},S={stored},W={crlf}"
         ))
     }
 
@@ -122,7 +123,7 @@ mod tests {
 
     #[test]
     fn our_names_come_back() {
-        let minted = Minted::new("mx.example.org", 0x0123_4567_89ab_cdef, 100, 110);
+        let minted = Minted::new("mx.example.org", Some(0x0123_4567_89ab_cdef), 100, 110);
         let base = minted.with_uid(Uid::new(7).unwrap(), UidValidity::new(99).unwrap());
         let text = format!("{base}:2,FSa");
         let name = FileName::parse(&text);
@@ -136,7 +137,7 @@ mod tests {
 
     #[test]
     fn hostile_hosts_cannot_break_a_name() {
-        let minted = Minted::new("a/b:c,d\n..", 1, 1, 1);
+        let minted = Minted::new("a/b:c,d\n..", None, 1, 1);
         assert!(!minted.as_str().contains(['/', ':', '\n']));
         assert_eq!(FileName::parse(minted.as_str()).stored_size(), Some(1));
     }

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::lines::{CHUNK, read_some, write_lf};
 use super::message::Message;
 use super::trace::Trace;
+use crate::mail::{Address, DeliveryId, ReversePath};
 
 /// A message with the trace fields of one delivery before it.
 ///
@@ -15,12 +16,17 @@ pub struct Letter {
     message: Message,
     trace: Vec<u8>,
     trace_crlf_size: u64,
+    received: Option<(DeliveryId, ReversePath, Option<Address>)>,
 }
 
 impl Letter {
     /// Puts trace fields before a message.
     #[must_use]
     pub fn new(message: Message, trace: &Trace) -> Letter {
+        let received = trace.received.as_ref().map(|received| {
+            let recipient = received.recipient.as_ref().or(trace.delivered_to.as_ref());
+            (received.id.clone(), trace.return_path.clone(), recipient.cloned())
+        });
         let mut trace = trace.to_bytes();
         let trace_crlf_size = trace.len() as u64;
         if message.all_crlf() || message.lines().first != Some(true) {
@@ -30,7 +36,35 @@ impl Letter {
             message,
             trace,
             trace_crlf_size,
+            received,
         }
+    }
+
+    /// A message by itself, as APPEND brings it.
+    #[must_use]
+    pub fn plain(message: Message) -> Letter {
+        Letter {
+            message,
+            trace: Vec::new(),
+            trace_crlf_size: 0,
+            received: None,
+        }
+    }
+
+    /// The same for a recipient whom the trace fields do not name.
+    #[must_use]
+    pub fn to(mut self, recipient: &Address) -> Letter {
+        if let Some((_, _, named)) = &mut self.received {
+            *named = Some(recipient.clone());
+        }
+        self
+    }
+
+    /// The delivery that brings it: its id, the reverse path, and the recipient where it is known.
+    #[must_use]
+    pub fn received(&self) -> Option<(&DeliveryId, &ReversePath, Option<&Address>)> {
+        let (id, reverse_path, recipient) = self.received.as_ref()?;
+        Some((id, reverse_path, recipient.as_ref()))
     }
 
     /// Bytes that [`write_to`](Letter::write_to) writes: `S=` of the file name.

@@ -27,6 +27,7 @@ mod spool;
 mod structure;
 mod summary;
 mod suspicion;
+mod thread_id;
 mod trace;
 
 pub use card::{Card, Extent, NoSection, Place, Section, SectionText, SortKeys, Span, body};
@@ -40,4 +41,5 @@ pub use message::{Message, MessageReader};
 pub use spool::{Spool, SpoolError, SpoolOptions};
 pub use structure::{Bound, Limits, Mime, Part, Position, Structure};
 pub use summary::Summary;
+pub use thread_id::{ThreadCandidates, message_key, normal_id, thread_candidates};
 pub use trace::{Received, Trace};

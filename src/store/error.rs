@@ -21,6 +21,24 @@ pub enum StoreError {
         /// The mailbox.
         name: MailboxName,
     },
+    /// A mailbox that stands in the way.
+    #[error("{user} has a mailbox {name} already")]
+    MailboxExists {
+        /// The account.
+        user: String,
+        /// The mailbox.
+        name: MailboxName,
+    },
+    /// What the rules of mailboxes do not allow.
+    #[error("{name} of {user}: {reason}")]
+    Forbidden {
+        /// The account.
+        user: String,
+        /// The mailbox.
+        name: MailboxName,
+        /// Why not.
+        reason: &'static str,
+    },
     /// A message that does not exist.
     #[error("{mailbox} of {user} has no message with UID {uid}")]
     NoMessage {

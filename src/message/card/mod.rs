@@ -37,7 +37,7 @@ pub use spans::{Extent, Place, Span};
 const HEADER_MAX: usize = 1024 * 1024;
 
 /// What the index keeps of one message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Card {
     /// The decoded fields.
     pub summary: Summary,

@@ -1,22 +1,25 @@
-//! One account: opening it, and what readers ask.
+//! One account: opening it, and what deliveries ask.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::index::{Counts, Durability, FileRow, Index, MailboxRow, Remembered, Step};
-use crate::mail::{DeliveryId, MailboxName, Uid};
-use crate::maildir::{DiskError, Folders, Place, Seen, open_regular};
-use crate::message::Letter;
+use crate::index::{Counts, Durability, FileRow, Index, MailboxRow, Remembered, Step, Transaction};
+use crate::mail::{DeliveryId, Flags, MailboxName, ModSeq, SpecialUse, Uid, UidSet, UidValidity};
+use crate::maildir::{DiskError, Folders, Place, Seen};
+use crate::message::{Letter, Message};
 
 use super::pool::Pool;
 use super::publish::{LocalStaged, Ticket};
 use super::{Options, lock};
-use crate::store::{Account, MailboxStatus, MessageEntry, Staged, StoreError};
+use crate::store::{
+    Account, Alteration, Altered, Body, Changes, Deliveries, Detail, Entry, MailboxStatus, Mailboxes, Messages, Staged,
+    StoreError, Transferred, Watch,
+};
 
 /// The name of the index in its folder.
 pub(super) const INDEX: &str = "index.sqlite";
@@ -79,87 +82,79 @@ impl LocalAccount {
         let boot = Boot::now();
         let same = index.fact("boot")?.is_some_and(|last| boot.is(&last));
         if !index.is_fresh() && same {
-            return if index.is_unclean() {
-                self.reconcile_all(&mut index, false)
-            } else {
-                Ok(())
-            };
+            if index.is_unclean() || index.is_migrated() {
+                self.reconcile_all(&mut index, false)?;
+            }
+            return self.read_unread(&mut index);
         }
         self.reconcile_all(&mut index, true)?;
+        self.read_unread(&mut index)?;
         let transaction = index.begin(Durability::Process)?;
         transaction.put_fact("boot", &boot.0)?;
         transaction.commit()?;
         Ok(())
     }
 
-    fn row(&self, index: &Index, name: &MailboxName) -> Result<MailboxRow, StoreError> {
-        let rows = index.mailboxes()?;
-        let missing = || StoreError::NoMailbox {
-            user: self.user.clone(),
-            name: name.clone(),
-        };
-        rows.into_iter().find(|row| row.name == *name).ok_or_else(missing)
+    /// Makes good what a commit that failed left out.
+    pub(super) fn catch_up(&self, index: &mut Index) -> Result<(), StoreError> {
+        if self.behind.swap(false, Ordering::Relaxed) {
+            self.reconcile_all(index, false)
+                .inspect_err(|_| self.behind.store(true, Ordering::Relaxed))?;
+            index.leave_unclean(false);
+        }
+        Ok(())
     }
 
-    fn path_below_home(&self, mailbox: &MailboxName, file: &FileRow) -> PathBuf {
+    /// Changes files and rows in one transaction. Where it fails the rows are as before, the
+    /// files perhaps not: the next who opens or changes the account takes in how they are.
+    pub(super) fn change<T>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut index = lock(&self.index);
+        self.catch_up(&mut index)?;
+        let transaction = index.begin(Durability::Power)?;
+        let done = work(&transaction).and_then(|done| {
+            transaction.commit()?;
+            Ok(done)
+        });
+        if done.is_err() {
+            self.behind.store(true, Ordering::Relaxed);
+            index.leave_unclean(true);
+        }
+        done
+    }
+
+    /// The row of a mailbox that must exist, within a transaction.
+    pub(super) fn row_within(
+        &self,
+        transaction: &Transaction<'_>,
+        name: &MailboxName,
+    ) -> Result<MailboxRow, StoreError> {
+        transaction.mailbox(name)?.ok_or_else(|| self.no_mailbox(name))
+    }
+
+    /// The row of a mailbox that must exist.
+    pub(super) fn row(&self, index: &Index, name: &MailboxName) -> Result<MailboxRow, StoreError> {
+        index.mailbox(name)?.ok_or_else(|| self.no_mailbox(name))
+    }
+
+    pub(super) fn no_mailbox(&self, name: &MailboxName) -> StoreError {
+        StoreError::NoMailbox {
+            user: self.user.clone(),
+            name: name.clone(),
+        }
+    }
+
+    pub(super) fn path_below_home(&self, mailbox: &MailboxName, file: &FileRow) -> PathBuf {
         let path = self.folders.folder(mailbox).path().join(seen(file).relative_path());
         path.strip_prefix(&self.home).map(Path::to_owned).unwrap_or(path)
     }
 }
 
-impl Account for LocalAccount {
+impl Deliveries for LocalAccount {
     fn stage(&self, letter: &Letter, key: u64) -> Result<Box<dyn Staged + '_>, StoreError> {
-        Ok(Box::new(LocalStaged::write(self, letter, key)?))
-    }
-
-    fn has_mailbox(&self, name: &MailboxName) -> Result<bool, StoreError> {
-        Ok(self.folders.folder(name).exists())
-    }
-
-    fn create_mailbox(&self, name: &MailboxName) -> Result<(), StoreError> {
-        self.folders.create(&self.options.disk, name)?;
-        Ok(())
-    }
-
-    fn reconcile(&self) -> Result<(), StoreError> {
-        self.reconcile_all(&mut lock(&self.index), false)
-    }
-
-    fn usage(&self) -> Result<Counts, StoreError> {
-        Ok(lock(&self.index).usage()?)
-    }
-
-    fn mailboxes(&self) -> Result<Vec<MailboxStatus>, StoreError> {
-        let rows = lock(&self.index).mailboxes()?;
-        Ok(rows.into_iter().map(MailboxStatus::from).collect())
-    }
-
-    fn messages(&self, mailbox: &MailboxName) -> Result<Vec<MessageEntry>, StoreError> {
-        let index = lock(&self.index);
-        let row = self.row(&index, mailbox)?;
-        let rows = index.messages(row.id)?;
-        Ok(rows
-            .into_iter()
-            .map(|row| MessageEntry {
-                path: self.path_below_home(mailbox, &row.file),
-                row,
-            })
-            .collect())
-    }
-
-    fn open(&self, mailbox: &MailboxName, uid: Uid) -> Result<Box<dyn Read + Send>, StoreError> {
-        let index = lock(&self.index);
-        let row = self.row(&index, mailbox)?;
-        let missing = || StoreError::NoMessage {
-            user: self.user.clone(),
-            mailbox: mailbox.clone(),
-            uid,
-        };
-        let message = index.message(row.id, uid)?.ok_or_else(missing)?;
-        drop(index);
-        let path = self.folders.folder(mailbox).find(&seen(&message.file))?;
-        let file = open_regular(&path).map_err(DiskError::at("open", path))?;
-        Ok(Box::new(file))
+        Ok(Box::new(LocalStaged::write(self, letter, Some(key), None)?))
     }
 
     fn step(&self, key: u64, step: &Step) -> Result<Option<DeliveryId>, StoreError> {
@@ -188,6 +183,117 @@ impl Account for LocalAccount {
         }
         Ok(new)
     }
+}
+
+impl Mailboxes for LocalAccount {
+    fn mailboxes(&self) -> Result<Vec<MailboxStatus>, StoreError> {
+        let rows = lock(&self.index).mailboxes()?;
+        Ok(rows.into_iter().map(MailboxStatus::from).collect())
+    }
+
+    fn status(&self, name: &MailboxName) -> Result<MailboxStatus, StoreError> {
+        Ok(self.row(&lock(&self.index), name)?.into())
+    }
+
+    fn has_mailbox(&self, name: &MailboxName) -> Result<bool, StoreError> {
+        Ok(self.folders.folder(name).exists())
+    }
+
+    fn create_mailbox(&self, name: &MailboxName) -> Result<(), StoreError> {
+        self.make_mailbox(name)
+    }
+
+    fn rename_mailbox(&self, from: &MailboxName, to: &MailboxName) -> Result<(), StoreError> {
+        self.rename(from, to)
+    }
+
+    fn delete_mailbox(&self, name: &MailboxName) -> Result<(), StoreError> {
+        self.delete(name)
+    }
+
+    fn set_special_use(&self, name: &MailboxName, special_use: Option<SpecialUse>) -> Result<(), StoreError> {
+        self.mark_special_use(name, special_use)
+    }
+
+    fn subscriptions(&self) -> Result<BTreeSet<MailboxName>, StoreError> {
+        self.read_subscriptions()
+    }
+
+    fn subscribe(&self, name: &MailboxName, subscribed: bool) -> Result<(), StoreError> {
+        self.alter_subscription(name, subscribed)
+    }
+}
+
+impl Messages for LocalAccount {
+    fn entries(&self, mailbox: &MailboxName, uids: &UidSet) -> Result<Vec<Entry>, StoreError> {
+        self.read_entries(mailbox, uids)
+    }
+
+    fn flags(&self, mailbox: &MailboxName, uids: &UidSet) -> Result<Vec<(Uid, ModSeq, Flags)>, StoreError> {
+        self.read_flags(mailbox, uids)
+    }
+
+    fn details(&self, mailbox: &MailboxName, uids: &UidSet) -> Result<Vec<Detail>, StoreError> {
+        self.read_details(mailbox, uids)
+    }
+
+    fn open(&self, mailbox: &MailboxName, uid: Uid) -> Result<Box<dyn Body>, StoreError> {
+        self.open_message(mailbox, uid)
+    }
+
+    fn alter(
+        &self,
+        mailbox: &MailboxName,
+        uids: &UidSet,
+        alteration: &Alteration,
+        unchanged_since: Option<ModSeq>,
+    ) -> Result<Altered, StoreError> {
+        self.alter_flags(mailbox, uids, alteration, unchanged_since)
+    }
+
+    fn copy(&self, mailbox: &MailboxName, uids: &UidSet, to: &MailboxName) -> Result<Transferred, StoreError> {
+        self.transfer(mailbox, uids, to, false)
+    }
+
+    fn move_to(&self, mailbox: &MailboxName, uids: &UidSet, to: &MailboxName) -> Result<Transferred, StoreError> {
+        self.transfer(mailbox, uids, to, true)
+    }
+
+    fn append(
+        &self,
+        mailbox: &MailboxName,
+        message: &Message,
+        flags: &Flags,
+        internal_date: Option<i64>,
+    ) -> Result<(UidValidity, Uid), StoreError> {
+        self.append_message(mailbox, message, flags, internal_date)
+    }
+
+    fn expunge(&self, mailbox: &MailboxName, uids: &UidSet) -> Result<Vec<Uid>, StoreError> {
+        self.take_out(mailbox, uids, true)
+    }
+
+    fn remove(&self, mailbox: &MailboxName, uids: &UidSet) -> Result<Vec<Uid>, StoreError> {
+        self.take_out(mailbox, uids, false)
+    }
+
+    fn changes(&self, mailbox: &MailboxName, since: ModSeq) -> Result<Changes, StoreError> {
+        self.read_changes(mailbox, since)
+    }
+
+    fn watch(&self, mailbox: &MailboxName) -> Result<Box<dyn Watch + '_>, StoreError> {
+        Ok(Box::new(self.begin_watch(mailbox)?))
+    }
+}
+
+impl Account for LocalAccount {
+    fn reconcile(&self) -> Result<(), StoreError> {
+        self.reconcile_all(&mut lock(&self.index), false)
+    }
+
+    fn usage(&self) -> Result<Counts, StoreError> {
+        Ok(lock(&self.index).usage()?)
+    }
 
     fn check(&self) -> Result<Vec<String>, StoreError> {
         self.findings()
@@ -206,6 +312,7 @@ impl From<MailboxRow> for MailboxStatus {
             validity: row.validity,
             uid_next: row.uid_next,
             highest_modseq: row.highest_modseq,
+            special_use: row.special_use,
             counts: row.counts,
         }
     }

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use crate::index::{Index, MailboxRow, MessageRow};
-use crate::maildir::{FileName, Marks, audit};
+use crate::mail::UidSet;
+use crate::maildir::{FileName, Marks, audit, open_message};
 
 use super::account::{LocalAccount, seen};
 use super::lock;
@@ -34,12 +35,14 @@ impl LocalAccount {
         if !folder.exists() {
             return Ok(vec!["the mailbox has no folder".to_owned()]);
         }
-        let messages = index.messages(row.id)?;
+        let messages = index.messages(row, &UidSet::all())?;
         let mut findings = check_numbers(row, &messages, Marks::read(folder.path())?.as_ref());
         let recount = index.recount(row)?;
         if recount != row.counts {
             findings.push(format!("counts {:?}, but its messages make {recount:?}", row.counts));
         }
+        let without_card = index.without_card(row)?.into_iter();
+        findings.extend(without_card.map(|uid| format!("the index knows nothing of UID {uid} but its file")));
         let audit = audit(&folder)?;
         let indexed: BTreeSet<&str> = messages.iter().map(|message| message.file.base.as_str()).collect();
         for base in audit.bases.iter().filter(|base| !indexed.contains(base.as_str())) {
@@ -60,8 +63,10 @@ impl LocalAccount {
             let (Some(stated), Ok(metadata)) = (name.stored_size(), found) else {
                 continue;
             };
-            if metadata.len() != stated {
-                let path = seen(&message.file).relative_path();
+            let path = seen(&message.file).relative_path();
+            // What Dovecot compressed has fewer bytes on the disk.
+            let length = || open_message(&folder.path().join(&path)).and_then(|file| file.length());
+            if metadata.len() != stated && length().ok() != Some(stated) {
                 findings.push(format!(
                     "{} has {} bytes, its name says {stated}",
                     path.display(),

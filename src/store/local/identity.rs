@@ -35,7 +35,13 @@ impl LocalAccount {
     /// The row of a mailbox whose folder exists. A folder without a row is taken in:
     /// with its own numbers where it has the file, else with a new UIDVALIDITY.
     pub(super) fn identify(&self, transaction: &Transaction<'_>, name: &MailboxName) -> Result<Identified, StoreError> {
-        if let Some(row) = transaction.mailbox(name)? {
+        if let Some(mut row) = transaction.mailbox(name)? {
+            let folder = self.folders.below_root(name);
+            // Schema 1 did not say it.
+            if row.folder != folder {
+                row.folder = folder;
+                transaction.rename_mailbox(&row)?;
+            }
             return Ok(Identified {
                 adopt_from: row.uid_next,
                 row,
@@ -52,10 +58,11 @@ impl LocalAccount {
             .into_iter()
             .find(|row| row.validity == marks.validity);
         match holder {
-            None => take_in(transaction, name, &marks),
+            None => self.take_in(transaction, name, &marks),
             // Another program renamed the folder: the mailbox keeps all its numbers (RFC 9051 §6.3.6).
             Some(mut row) if !self.folders.folder(&row.name).exists() => {
                 row.name = name.clone();
+                row.folder = self.folders.below_root(name);
                 transaction.rename_mailbox(&row)?;
                 Ok(Identified {
                     adopt_from: row.uid_next,
@@ -108,7 +115,7 @@ impl LocalAccount {
             others: Vec::new(),
         };
         marks.write(&self.options.disk, folder.path())?;
-        let mut row = new_row(name, &marks);
+        let mut row = self.new_row(name, &marks);
         row.highest_modseq = first_modseq();
         transaction.insert_mailbox(&mut row)?;
         Ok(Identified {
@@ -215,37 +222,44 @@ impl LocalAccount {
             .ok_or_else(|| self.no_uid_left(name))
     }
 
+    fn take_in(
+        &self,
+        transaction: &Transaction<'_>,
+        name: &MailboxName,
+        marks: &Marks,
+    ) -> Result<Identified, StoreError> {
+        let mut row = self.new_row(name, marks);
+        transaction.insert_mailbox(&mut row)?;
+        Ok(Identified {
+            row,
+            adopt_from: first_uid(),
+            past_mark: true,
+            anew: false,
+        })
+    }
+
+    fn new_row(&self, name: &MailboxName, marks: &Marks) -> MailboxRow {
+        MailboxRow {
+            id: 0,
+            name: name.clone(),
+            folder: self.folders.below_root(name),
+            mailbox_id: marks.mailbox_id.clone(),
+            special_use: marks.special_use,
+            validity: marks.validity,
+            uid_next: first_uid(),
+            highest_modseq: ModSeq::new(marks.modseqs).unwrap_or_else(first_modseq),
+            uids_reserved: marks.uids,
+            modseqs_reserved: marks.modseqs,
+            counts: Counts::default(),
+            stamps: (0, 0),
+        }
+    }
+
     fn no_uid_left(&self, name: &MailboxName) -> StoreError {
         StoreError::NoUidLeft {
             user: self.user.clone(),
             name: name.clone(),
         }
-    }
-}
-
-fn take_in(transaction: &Transaction<'_>, name: &MailboxName, marks: &Marks) -> Result<Identified, StoreError> {
-    let mut row = new_row(name, marks);
-    transaction.insert_mailbox(&mut row)?;
-    Ok(Identified {
-        row,
-        adopt_from: first_uid(),
-        past_mark: true,
-        anew: false,
-    })
-}
-
-fn new_row(name: &MailboxName, marks: &Marks) -> MailboxRow {
-    MailboxRow {
-        id: 0,
-        name: name.clone(),
-        mailbox_id: marks.mailbox_id.clone(),
-        validity: marks.validity,
-        uid_next: first_uid(),
-        highest_modseq: ModSeq::new(marks.modseqs).unwrap_or_else(first_modseq),
-        uids_reserved: marks.uids,
-        modseqs_reserved: marks.modseqs,
-        counts: Counts::default(),
-        stamps: (0, 0),
     }
 }
 

@@ -5,19 +5,33 @@
 //! | `mod.rs` | the store: which accounts are open |
 //! | `account.rs` | opening one account; what readers ask |
 //! | `identity.rs` | UIDVALIDITY, UIDs and MODSEQs: what is given once |
+//! | `kept.rs` | what the index keeps of a message, made ready beforehand |
+//! | `letters.rs` | flags and keywords as letters of file names |
 //! | `pool.rs` | deliveries that wait, and the one who publishes for all |
 //! | `publish.rs` | stage and publish: the durable path of a delivery |
 //! | `reconcile.rs` | what other programs did to the Maildir |
+//! | `reading.rs` | what readers ask |
+//! | `flags.rs` | flags altered, messages removed |
+//! | `transfer.rs` | messages copied, moved, appended |
+//! | `mailboxes.rs` | mailboxes made, renamed, deleted, subscribed to |
+//! | `watch.rs` | waiting for changes |
 //! | `check.rs` | whether index and Maildir agree |
 
 mod account;
 mod check;
+mod flags;
 mod identity;
+mod kept;
+mod letters;
+mod mailboxes;
 mod pool;
 mod publish;
+mod reading;
 mod reconcile;
 #[cfg(test)]
 mod tests;
+mod transfer;
+mod watch;
 
 use std::collections::HashMap;
 use std::fs;

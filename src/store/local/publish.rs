@@ -9,18 +9,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{BufWriter, Write};
+use std::io::BufWriter;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
-use crate::index::{Durability, FileRow, Index, MailboxRow, NewMessage, Step, Transaction};
-use crate::mail::{DeliveryId, Flags, MailboxName, ModSeq, Placement, SystemFlag, Uid};
-use crate::maildir::{DiskError, KeywordLetters, Minted, Place};
-use crate::message::{Letter, Summary};
+use crate::index::{Durability, FileRow, Index, MailboxRow, MessageRow, NewContent, Step, Transaction};
+use crate::mail::{DeliveryId, Flags, MailboxName, ModSeq, Placement, Uid};
+use crate::maildir::{DiskError, Minted, Place};
+use crate::message::Letter;
 
 use super::account::{LocalAccount, file_row, now, until};
+use super::kept::{self, Hashing};
+use super::letters::{assign, letters_of};
 use super::lock;
 use crate::maildir::Seen;
 use crate::store::{Publication, Published, Staged, StoreError, Target};
@@ -40,10 +43,22 @@ pub(super) struct LocalStaged<'account> {
 struct StagedFile {
     path: PathBuf,
     minted: Minted,
-    key: u64,
+    /// The redelivery key; none for what is no delivery.
+    key: Option<u64>,
     size: u64,
-    summary: Summary,
+    content: NewContent,
     written: i64,
+}
+
+/// Removes a file in `tmp/` where writing it failed.
+struct Unfinished(Option<PathBuf>);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            let _ = fs::remove_file(path);
+        }
+    }
 }
 
 impl Drop for StagedFile {
@@ -65,7 +80,8 @@ impl<'account> LocalStaged<'account> {
     pub(super) fn write(
         account: &'account LocalAccount,
         letter: &Letter,
-        key: u64,
+        key: Option<u64>,
+        internal_date: Option<i64>,
     ) -> Result<LocalStaged<'account>, StoreError> {
         let disk = &account.options.disk;
         let minted = Minted::new(&account.options.host, key, letter.stored_size(), letter.crlf_size());
@@ -82,26 +98,30 @@ impl<'account> LocalStaged<'account> {
             }
             created => created?,
         };
-        let message = letter.message();
-        // From here on a failure removes the file.
-        let mut file = StagedFile {
+        let mut unfinished = Unfinished(Some(path.clone()));
+        let mut writer = Hashing::new(BufWriter::with_capacity(64 * 1024, &created));
+        let failed = || DiskError::at("write", &path);
+        letter.write_to(&mut writer).map_err(failed())?;
+        let digest = writer.finish().map_err(failed())?;
+        if let Some(date) = internal_date {
+            let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(date).unwrap_or(0)));
+            created
+                .set_modified(time.unwrap_or(SystemTime::UNIX_EPOCH))
+                .map_err(failed())?;
+        }
+        disk.flush(&created, &path)?;
+        let metadata = created.metadata().map_err(DiskError::at("examine", &path))?;
+        let content = kept::of_letter(letter, &digest).map_err(failed())?;
+        unfinished.0 = None;
+        let file = StagedFile {
             path,
             minted,
             key,
             size: letter.crlf_size(),
-            summary: Summary::of(message.header(), message.structure()),
-            written: 0,
+            content,
+            // INTERNALDATE is the file's time, so that an index made anew says the same.
+            written: metadata.mtime(),
         };
-        let mut writer = BufWriter::with_capacity(64 * 1024, &created);
-        letter
-            .write_to(&mut writer)
-            .and_then(|()| writer.flush())
-            .map_err(DiskError::at("write", &file.path))?;
-        drop(writer);
-        disk.flush(&created, &file.path)?;
-        let metadata = created.metadata().map_err(DiskError::at("examine", &file.path))?;
-        // INTERNALDATE is the file's time, so that an index made anew says the same.
-        file.written = metadata.mtime();
         Ok(LocalStaged { account, file })
     }
 }
@@ -150,11 +170,7 @@ impl LocalAccount {
         index: &mut Index,
         batch: &[Arc<Ticket>],
     ) -> Result<Vec<Result<Published, StoreError>>, StoreError> {
-        if self.behind.swap(false, Ordering::Relaxed) {
-            self.reconcile_all(index, false)
-                .inspect_err(|_| self.behind.store(true, Ordering::Relaxed))?;
-            index.leave_unclean(false);
-        }
+        self.catch_up(index)?;
         let transaction = index.begin(Durability::Process)?;
         let mut boxes = BTreeMap::new();
         let mut placed = Vec::new();
@@ -191,9 +207,16 @@ impl LocalAccount {
         (at, ticket): (usize, &'batch Ticket),
         placed: &mut Vec<Placed<'batch>>,
     ) -> Result<Option<DeliveryId>, StoreError> {
-        let key = ticket.file.key;
+        let Some(key) = ticket.file.key else {
+            for target in &ticket.publication.targets {
+                self.mailbox_row(transaction, boxes, &target.mailbox)?;
+            }
+            let targets: Vec<&Target> = ticket.publication.targets.iter().collect();
+            self.place_in(boxes, (at, ticket), &targets, placed)?;
+            return Ok(None);
+        };
         // Sent twice at once: whether the first stands is not known yet.
-        if placed.iter().any(|copy| copy.ticket.file.key == key) {
+        if placed.iter().any(|copy| copy.ticket.file.key == Some(key)) {
             return Err(StoreError::UnderWay {
                 user: self.user.clone(),
             });
@@ -211,18 +234,31 @@ impl LocalAccount {
                 None => left.push(target),
             }
         }
-        let Some((last, others)) = left.split_last() else {
+        if left.is_empty() {
             // A new index knows the copies from their names, but not that they were all.
             if let Some(before) = &before {
                 transaction.put_step(key, &Step::Done, before, now())?;
             }
             return Ok(before);
+        }
+        self.place_in(boxes, (at, ticket), &left, placed)?;
+        Ok(None)
+    }
+
+    fn place_in<'batch>(
+        &self,
+        boxes: &mut BTreeMap<MailboxName, MailboxRow>,
+        delivery: (usize, &'batch Ticket),
+        targets: &[&'batch Target],
+        placed: &mut Vec<Placed<'batch>>,
+    ) -> Result<(), StoreError> {
+        let Some((last, others)) = targets.split_last() else {
+            return Ok(());
         };
         for target in others {
-            self.place(boxes, (at, ticket), target, false, placed)?;
+            self.place(boxes, delivery, target, false, placed)?;
         }
-        self.place(boxes, (at, ticket), last, true, placed)?;
-        Ok(None)
+        self.place(boxes, delivery, last, true, placed)
     }
 
     fn mailbox_row<'boxes>(
@@ -267,7 +303,11 @@ impl LocalAccount {
         let modseq = self.next_modseq(row)?;
         let seen = Seen {
             base: ticket.file.minted.with_uid(uid, row.validity),
-            letters: self.letters(folder.path(), &target.flags)?,
+            letters: letters_of(
+                &target.flags,
+                &assign(&self.options.disk, folder.path(), [&target.flags])?,
+                "",
+            ),
             place: if target.flags.is_empty() {
                 Place::New
             } else {
@@ -290,7 +330,7 @@ impl LocalAccount {
 
     // The last copy is the staged file itself, the others are links to it. Where the
     // file system has no links, or the folder lies on another, the bytes are copied.
-    fn move_or_link(&self, staged: &Path, tmp: &Path, to: &Path, last: bool) -> Result<(), DiskError> {
+    pub(super) fn move_or_link(&self, staged: &Path, tmp: &Path, to: &Path, last: bool) -> Result<(), DiskError> {
         let disk = &self.options.disk;
         let moved = match last {
             true => disk.rename_new(staged, to),
@@ -322,22 +362,6 @@ impl LocalAccount {
             let _ = fs::remove_file(&copy);
         }
         copied
-    }
-
-    // The letters of a file name: flags in the order of ASCII, then keywords, as others write them.
-    fn letters(&self, folder: &Path, flags: &Flags) -> Result<String, StoreError> {
-        let mut letters: Vec<char> = SystemFlag::ALL
-            .into_iter()
-            .filter(|flag| flags.has(*flag))
-            .map(SystemFlag::letter)
-            .collect();
-        if flags.keywords().next().is_some() {
-            let keywords: Vec<&str> = flags.keywords().collect();
-            let known = KeywordLetters::assign(&self.options.disk, folder, keywords.iter().copied())?;
-            letters.extend(keywords.iter().filter_map(|keyword| known.letter(keyword)));
-        }
-        letters.sort_unstable();
-        Ok(letters.into_iter().collect())
     }
 
     // One flush for each folder. A delivery whose folder could not be flushed failed, and
@@ -378,25 +402,29 @@ impl LocalAccount {
                 .get_mut(&copy.mailbox)
                 .expect("a copy was placed, so its row is here");
             let Ticket { file, publication, .. } = copy.ticket;
-            let new = NewMessage {
+            let new = MessageRow {
                 uid: copy.uid,
                 modseq: copy.modseq,
-                flags: copy.flags,
+                flags: copy.flags.clone(),
                 internal_date: file.written,
+                save_date: now,
                 size: file.size,
-                file: &copy.file,
-                summary: &file.summary,
-                delivery: Some(publication.id.as_str()),
+                file: copy.file.clone(),
+                content: transaction.put_content(&file.content)?,
             };
             transaction.insert_message(row, &new)?;
-            transaction.put_step(file.key, &Step::Placed(row.validity), &publication.id, now)?;
+            if let Some(key) = file.key {
+                transaction.put_step(key, &Step::Placed(row.validity), &publication.id, now)?;
+            }
         }
         for row in boxes.values() {
             transaction.update_mailbox(row)?;
         }
         for (ticket, _) in batch.filter(|(_, result)| matches!(result, Ok(Published::Placed(_)))) {
             let Publication { id, remember, .. } = &ticket.publication;
-            transaction.put_step(ticket.file.key, &Step::Done, id, now)?;
+            if let Some(key) = ticket.file.key {
+                transaction.put_step(key, &Step::Done, id, now)?;
+            }
             for (what, seconds) in remember {
                 transaction.remember(what, until(now, *seconds))?;
             }

@@ -1,17 +1,16 @@
 //! What other programs did to the Maildir, taken into the index.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
-use crate::index::{Durability, Index, KnownRow, MailboxRow, NewMessage, Step, Transaction};
-use crate::mail::{DeliveryId, Flags, MailboxName, Uid};
-use crate::maildir::{
-    DiskError, FileName, Folder, KeywordLetters, Listing, Marks, Place, Seen, Stamp, UidList, open_regular,
-};
-use crate::message::{self, Limits, Summary};
+use crate::index::{Durability, Index, MailboxRow, MessageRow, Step, Transaction};
+use crate::mail::{MailboxName, Uid, UidSet};
+use crate::maildir::{DiskError, FileName, Folder, KeywordLetters, Listing, Marks, Place, Seen, Stamp, UidList};
 
-use super::account::{LocalAccount, file_row};
+use super::account::{LocalAccount, file_row, seen};
 use super::identity::Identified;
+use super::kept::{self, Content};
+use super::letters::flags_of;
 use super::lock;
 use crate::store::StoreError;
 
@@ -19,6 +18,7 @@ impl LocalAccount {
     /// Takes in what changed in any folder. `recovering`: whatever the times of the
     /// folders say, and above all numbers that may have been given.
     pub(super) fn reconcile_all(&self, index: &mut Index, recovering: bool) -> Result<(), StoreError> {
+        self.folders.sweep();
         let mut names = self.folders.list()?;
         // The INBOX holds the account's highest UIDVALIDITY, so it comes first.
         names.sort_by_key(|name| !name.is_inbox());
@@ -64,6 +64,41 @@ impl LocalAccount {
         Ok(transaction.commit()?)
     }
 
+    /// Reads the files of messages of which an index of an earlier schema had too little.
+    pub(super) fn read_unread(&self, index: &mut Index) -> Result<(), StoreError> {
+        let mut after = i64::MIN;
+        loop {
+            let contents = index.unread_contents(after, SLICE)?;
+            let Some(last) = contents.last() else { return Ok(()) };
+            after = *last;
+            let rows = index.mailboxes()?;
+            let transaction = index.begin(Durability::Process)?;
+            let (mut found, mut paths) = (Vec::new(), Vec::new());
+            for content in contents {
+                let holder = transaction.holders(content)?.into_iter().next();
+                let Some((mailbox, uid)) = holder else { continue };
+                let Some(row) = rows.iter().find(|row| row.id == mailbox) else {
+                    continue;
+                };
+                for message in transaction.messages(row, &uid.into())? {
+                    found.push(content);
+                    paths.push(
+                        self.folders
+                            .folder(&row.name)
+                            .path()
+                            .join(seen(&message.file).relative_path()),
+                    );
+                }
+            }
+            for (content, read) in found.into_iter().zip(kept::of_files(&paths)) {
+                if let Some(read) = read {
+                    transaction.fill_content(content, &read.new)?;
+                }
+            }
+            transaction.commit()?;
+        }
+    }
+
     fn is_unchanged(&self, row: &MailboxRow) -> bool {
         let folder = self.folders.folder(&row.name);
         let unchanged = |stored, place| {
@@ -99,8 +134,8 @@ impl LocalAccount {
         let new = list_if_changed(&folder, Place::New, stamps.0, thorough)?;
         let cur = list_if_changed(&folder, Place::Cur, stamps.1, thorough)?;
         let keywords = KeywordLetters::read(folder.path())?;
-        let known: HashMap<String, KnownRow> = transaction
-            .known(&identified.row)?
+        let known: HashMap<String, MessageRow> = transaction
+            .messages(&identified.row, &UidSet::all())?
             .into_iter()
             .map(|row| (row.file.base.clone(), row))
             .collect();
@@ -152,7 +187,7 @@ fn list_if_changed(folder: &Folder, place: Place, stored: i64, thorough: bool) -
 }
 
 // Whether the part in which a file was last seen is among those listed now.
-fn listed(row: &KnownRow, new: &Option<Listing>, cur: &Option<Listing>) -> bool {
+fn listed(row: &MessageRow, new: &Option<Listing>, cur: &Option<Listing>) -> bool {
     if row.file.in_cur { cur.is_some() } else { new.is_some() }
 }
 
@@ -162,6 +197,9 @@ fn arrival(file: &Seen) -> u64 {
     digits.parse().unwrap_or(u64::MAX)
 }
 
+/// Files that are read before their rows are written: what they yield is in memory meanwhile.
+const SLICE: usize = 1024;
+
 /// One folder's changes on their way into the index.
 struct Changes<'a> {
     account: &'a LocalAccount,
@@ -170,35 +208,13 @@ struct Changes<'a> {
     keywords: &'a KeywordLetters,
 }
 
-/// What the index keeps of a file, read.
-struct Content {
-    summary: Summary,
-    /// Bytes with all lines ending in CRLF.
-    size: u64,
-    /// The file's time, in seconds since 1970.
-    written: i64,
-}
-
 impl Changes<'_> {
-    fn flags(&self, file: &Seen) -> Flags {
-        let name = FileName {
-            base: &file.base,
-            letters: file.flag_letters(),
-        };
-        let mut flags = name.system_flags();
-        for keyword in self.keywords.keywords(name.letters) {
-            // What is no keyword for IMAP stays in the file name only.
-            let _ = flags.insert(keyword);
-        }
-        flags
-    }
-
-    fn moved(&self, row: &mut MailboxRow, known: &KnownRow, file: &Seen) -> Result<(), StoreError> {
+    fn moved(&self, row: &mut MailboxRow, known: &MessageRow, file: &Seen) -> Result<(), StoreError> {
         let now = file_row(file);
         if now == known.file {
             return Ok(());
         }
-        let mut flags = self.flags(file);
+        let mut flags = flags_of(file, self.keywords);
         // A keyword that got no letter is in the index alone.
         if now.letters == known.file.letters {
             flags = known.flags.clone();
@@ -212,7 +228,7 @@ impl Changes<'_> {
 
     // A rename within a folder can hide a file from a listing that runs at the time, so
     // only what is missing from a second listing is gone.
-    fn gone(&self, row: &mut MailboxRow, missing: &[&KnownRow]) -> Result<(), StoreError> {
+    fn gone(&self, row: &mut MailboxRow, missing: &[&MessageRow]) -> Result<(), StoreError> {
         if missing.is_empty() {
             return Ok(());
         }
@@ -232,7 +248,7 @@ impl Changes<'_> {
     fn arrived(
         &self,
         identified: &mut Identified,
-        known: &HashMap<String, KnownRow>,
+        known: &HashMap<String, MessageRow>,
         strangers: &[&Seen],
     ) -> Result<bool, StoreError> {
         let validity = identified.row.validity;
@@ -261,21 +277,27 @@ impl Changes<'_> {
             self.account.reserve(row)?;
         }
         let (mut complete, mut entries) = (true, Vec::new());
-        for (uid, file) in numbered {
-            match self.read(file) {
-                Some(content) => self.insert(row, uid, file, &content)?,
-                None => complete = false,
+        let numbered = numbered.into_iter().map(|(uid, file)| (Some(uid), file));
+        let arrivals: Vec<(Option<Uid>, &Seen)> = numbered
+            .chain(unnumbered.into_iter().map(|file| (None, file)))
+            .collect();
+        for slice in arrivals.chunks(SLICE) {
+            for ((claimed, file), content) in slice.iter().zip(self.read(slice)) {
+                // What cannot be read takes no UID, however often it is tried.
+                let Some(content) = content else {
+                    complete = false;
+                    continue;
+                };
+                let uid = match claimed {
+                    Some(uid) => *uid,
+                    None => {
+                        let uid = self.account.next_uid(row)?;
+                        entries.push((uid, file.base.clone()));
+                        uid
+                    }
+                };
+                self.insert(row, uid, file, &content)?;
             }
-        }
-        for file in unnumbered {
-            // What cannot be read takes no UID, however often it is tried.
-            let Some(content) = self.read(file) else {
-                complete = false;
-                continue;
-            };
-            let uid = self.account.next_uid(row)?;
-            entries.push((uid, file.base.clone()));
-            self.insert(row, uid, file, &content)?;
         }
         // The rows are shown once the caller commits.
         let live: HashSet<&str> = known
@@ -311,45 +333,28 @@ impl Changes<'_> {
         Ok(counts.then_some(uid))
     }
 
-    // None where the file could not be read; it is tried again next time.
-    fn read(&self, file: &Seen) -> Option<Content> {
-        let path = self.folder.path().join(file.relative_path());
-        let read = open_regular(&path).and_then(|opened| {
-            let metadata = opened.metadata()?;
-            Ok((metadata, message::scan(opened, &Limits::default())?))
-        });
-        match read {
-            Ok((metadata, scanned)) => Some(Content {
-                summary: Summary::of(&scanned.header, &scanned.structure),
-                size: scanned.crlf_size,
-                written: metadata.mtime(),
-            }),
-            // Another program took it away again meanwhile.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "cannot read a message; it is left out of the index");
-                None
-            }
-        }
+    fn read(&self, files: &[(Option<Uid>, &Seen)]) -> Vec<Option<Content>> {
+        let path = |(_, file): &(_, &Seen)| self.folder.path().join(file.relative_path());
+        kept::of_files(&files.iter().map(path).collect::<Vec<PathBuf>>())
     }
 
     fn insert(&self, row: &mut MailboxRow, uid: Uid, file: &Seen, content: &Content) -> Result<(), StoreError> {
-        let new = NewMessage {
+        let new = MessageRow {
             uid,
             modseq: self.account.next_modseq(row)?,
-            flags: &self.flags(file),
+            flags: flags_of(file, self.keywords),
             internal_date: content.written,
+            save_date: content.changed,
             size: content.size,
-            file: &file_row(file),
-            summary: &content.summary,
-            delivery: content.summary.delivery_id.as_deref(),
+            file: file_row(file),
+            content: self.transaction.put_content(&content.new)?,
         };
         self.transaction.insert_message(row, &new)?;
-        self.recall_delivery(file, &content.summary, content.written)
+        self.recall_delivery(file, content)
     }
 
     // Invariant 4: the redelivery key stands in the name, so that a new index knows it.
-    fn recall_delivery(&self, file: &Seen, summary: &Summary, delivered: i64) -> Result<(), StoreError> {
+    fn recall_delivery(&self, file: &Seen, content: &Content) -> Result<(), StoreError> {
         let name = FileName {
             base: &file.base,
             letters: "",
@@ -357,13 +362,8 @@ impl Changes<'_> {
         let (Some(key), Some((_, validity))) = (name.key(), name.uid()) else {
             return Ok(());
         };
-        let id = summary
-            .delivery_id
-            .as_deref()
-            .and_then(DeliveryId::from_stored)
-            .unwrap_or_default();
-        Ok(self
-            .transaction
-            .put_step(key, &Step::Placed(validity), &id, delivered)?)
+        let id = content.delivery.clone().unwrap_or_default();
+        let step = Step::Placed(validity);
+        Ok(self.transaction.put_step(key, &step, &id, content.written)?)
     }
 }

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use super::account::LocalAccount;
 use super::{LocalStore, Options};
 use crate::index::{Durability, Index};
-use crate::mail::{DeliveryId, Flags, MailboxName, ReversePath, Uid};
+use crate::mail::{DeliveryId, Flags, MailboxName, ReversePath, Uid, UidSet};
 use crate::maildir::Disk;
 use crate::message::{Letter, Message, Trace};
 use crate::store::{
-    Account, MailboxStatus, MessageEntry, Publication, Published, Remembered, Step, Store, StoreError, Target,
+    Account, Detail, MailboxStatus, Publication, Published, Remembered, Step, Store, StoreError, Target,
 };
 
 /// An account in a folder of its own.
@@ -69,22 +69,22 @@ impl Home {
         found.unwrap_or_else(|| panic!("no {mailbox}"))
     }
 
-    fn messages(&self, mailbox: &str) -> Vec<MessageEntry> {
+    fn messages(&self, mailbox: &str) -> Vec<Detail> {
         let account = self.account();
         account.reconcile().unwrap();
-        account.messages(&name(mailbox)).unwrap()
+        account.details(&name(mailbox), &UidSet::all()).unwrap()
     }
 
     fn uids(&self, mailbox: &str) -> Vec<u32> {
         self.messages(mailbox)
             .iter()
-            .map(|entry| entry.row.uid.value())
+            .map(|entry| entry.entry.uid.value())
             .collect()
     }
 
     fn file(&self, mailbox: &str, uid: u32) -> PathBuf {
         let entries = self.messages(mailbox);
-        let entry = entries.iter().find(|entry| entry.row.uid.value() == uid).unwrap();
+        let entry = entries.iter().find(|entry| entry.entry.uid.value() == uid).unwrap();
         self.folder.path().join(&entry.path)
     }
 
@@ -124,16 +124,16 @@ fn letter(key: u64) -> Letter {
 
 fn deliver(account: &dyn Account, key: u64, targets: &[(&str, &str)]) -> Result<Published, StoreError> {
     let targets = targets.iter().map(|(mailbox, words)| {
-        account.create_mailbox(&name(mailbox)).unwrap();
+        account.create_mailbox(&name(mailbox))?;
         let mut flags = Flags::new();
         words.split_whitespace().for_each(|word| flags.insert(word).unwrap());
-        Target {
+        Ok(Target {
             mailbox: name(mailbox),
             flags,
-        }
+        })
     });
     let publication = Publication {
-        targets: targets.collect(),
+        targets: targets.collect::<Result<_, StoreError>>()?,
         id: DeliveryId::new(),
         remember: Vec::new(),
     };
@@ -156,10 +156,10 @@ fn a_delivery_is_numbered_listed_and_read() {
     let filed = home.deliver(2, &[("Lists.work", "\\Seen $Label1"), ("INBOX", "\\Flagged")]);
     assert_eq!(placed(&filed), [("Lists.work".to_owned(), 1), ("INBOX".to_owned(), 2)]);
     let entries = home.messages("INBOX");
-    assert_eq!(entries[0].row.content.subject, "message 1");
+    assert_eq!(entries[0].card.summary.subject, "message 1");
     assert!(entries[0].path.starts_with("Maildir/new") && entries[1].path.to_string_lossy().ends_with(":2,F"));
     let filed = &home.messages("Lists.work")[0];
-    assert_eq!(filed.row.flags.to_string(), "\\Seen $Label1");
+    assert_eq!(filed.entry.flags.to_string(), "\\Seen $Label1");
     assert!(filed.path.to_string_lossy().ends_with(":2,Sa"));
     let status = home.status("INBOX");
     assert_eq!(
@@ -240,7 +240,7 @@ fn a_lost_index_comes_back_with_the_same_numbers() {
     let dates = |home: &Home| {
         home.messages("Archive")
             .iter()
-            .map(|entry| entry.row.internal_date)
+            .map(|entry| entry.entry.internal_date)
             .collect::<Vec<_>>()
     };
     let arrived = dates(&home);
@@ -288,7 +288,7 @@ fn files_of_others_keep_their_numbers_through_a_lost_index() {
         let entries = home.messages("INBOX");
         entries
             .iter()
-            .map(|entry| (entry.row.uid.value(), entry.row.content.subject.clone()))
+            .map(|entry| (entry.entry.uid.value(), entry.card.summary.subject.clone()))
             .collect()
     };
     let before = subjects(&home);
@@ -298,7 +298,7 @@ fn files_of_others_keep_their_numbers_through_a_lost_index() {
         before.iter().map(|(_, subject)| subject.as_str()).collect::<Vec<_>>(),
         expected
     );
-    assert_eq!(home.messages("INBOX")[3].row.flags.to_string(), "\\Answered \\Seen");
+    assert_eq!(home.messages("INBOX")[3].entry.flags.to_string(), "\\Answered \\Seen");
     let home = home.without_index();
     assert_eq!(subjects(&home), before);
     home.close();
@@ -308,7 +308,7 @@ fn files_of_others_keep_their_numbers_through_a_lost_index() {
 fn what_others_do_to_flags_and_places_is_followed() {
     let home = Home::new();
     (1..=3).for_each(|key| drop(home.deliver(key, INBOX)));
-    let modseq = |uid: u32| home.messages("INBOX")[uid as usize - 1].row.modseq;
+    let modseq = |uid: u32| home.messages("INBOX")[uid as usize - 1].entry.modseq;
     let (first, second) = (modseq(1), modseq(2));
     let move_to_cur = |uid: u32, letters: &str| {
         let from = home.file("INBOX", uid);
@@ -326,11 +326,11 @@ fn what_others_do_to_flags_and_places_is_followed() {
     move_to_cur(2, "FS");
     assert_eq!(modseq(1), first, "moving from new/ to cur/ changes no flag");
     assert!(modseq(2) > second);
-    assert_eq!(home.messages("INBOX")[1].row.flags.to_string(), "\\Flagged \\Seen");
+    assert_eq!(home.messages("INBOX")[1].entry.flags.to_string(), "\\Flagged \\Seen");
     assert_eq!(home.status("INBOX").counts.unseen, 2);
     fs::write(home.path("Maildir/dovecot-keywords"), "0 $Work\n").unwrap();
     move_to_cur(2, "Sa");
-    assert_eq!(home.messages("INBOX")[1].row.flags.to_string(), "\\Seen $Work");
+    assert_eq!(home.messages("INBOX")[1].entry.flags.to_string(), "\\Seen $Work");
     fs::remove_file(home.file("INBOX", 3)).unwrap();
     assert_eq!(home.uids("INBOX"), [1, 2]);
     assert_eq!(placed(&home.deliver(4, INBOX))[0].1, 4);
@@ -704,7 +704,7 @@ fn names_with_other_endings_are_messages_too() {
         fs::write(home.path("Maildir").join(file), format!("Subject: {file}\n\nx\n")).unwrap();
     }
     let listed = |home: &Home| -> Vec<(String, String)> {
-        let text = |entry: &MessageEntry| (entry.path.display().to_string(), entry.row.flags.to_string());
+        let text = |entry: &Detail| (entry.path.display().to_string(), entry.entry.flags.to_string());
         home.messages("INBOX").iter().map(text).collect()
     };
     let flags = ["", "", "\\Seen", "", "\\Flagged"];

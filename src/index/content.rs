@@ -1,0 +1,253 @@
+//! What the index keeps of messages whatever mailbox they are in: cards, and the packs that hold them.
+
+use std::collections::HashMap;
+
+use rusqlite::params;
+
+use crate::mail::{EmailId, ThreadId};
+use crate::message::{ThreadCandidates, message_key, thread_candidates};
+
+use super::card::StoredCard;
+use super::open::Rows;
+use super::record::{Fields, decompress, fields};
+use super::{Index, IndexError, Transaction};
+
+/// Cards that go into one pack. More are a little smaller together; all of them are decompressed for one.
+const PACK_CARDS: usize = 48;
+/// Bytes of cards that close a pack early.
+const PACK_BYTES: usize = 512 * 1024;
+/// How well packs are compressed, from 1 to 9: it happens behind the deliveries.
+const PACK_LEVEL: u32 = 9;
+
+/// A message about to be kept: all that takes time is done before the transaction begins.
+#[derive(Clone, Debug)]
+pub struct NewContent {
+    email_id: EmailId,
+    threads: ThreadCandidates,
+    message_key: Option<u64>,
+    card: Vec<u8>,
+}
+
+impl NewContent {
+    /// Makes ready what the index keeps of a message.
+    #[must_use]
+    pub fn new(email_id: EmailId, stored: &StoredCard) -> NewContent {
+        let summary = &stored.card.summary;
+        NewContent {
+            email_id,
+            threads: thread_candidates(summary, &email_id),
+            message_key: summary.message_id.as_deref().map(message_key),
+            card: stored.compressed(),
+        }
+    }
+}
+
+impl Transaction<'_> {
+    /// Keeps a message, unless the same bytes are kept already; answers the number of its row.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn put_content(&self, new: &NewContent) -> Result<i64, IndexError> {
+        let same = "SELECT id FROM content WHERE emailid = ?";
+        if let Some(id) = self.rows(same, [new.email_id.0], |row| row.get(0))?.pop() {
+            return Ok(id);
+        }
+        let thread_id = self.thread(new)?;
+        self.execute(
+            "INSERT INTO content (emailid, threadid, message_key, card) VALUES (?, ?, ?, ?)",
+            params![
+                new.email_id.0,
+                thread_id.0.cast_signed(),
+                new.message_key.map(u64::cast_signed),
+                new.card
+            ],
+        )?;
+        Ok(self.inner.last_insert_rowid())
+    }
+
+    /// Reads what was missing of a message that is known by its file's name only.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub(crate) fn fill_content(&self, id: i64, new: &NewContent) -> Result<(), IndexError> {
+        let thread_id = self.thread(new)?;
+        self.execute(
+            "UPDATE content SET emailid = ?, threadid = ?, message_key = ?, card = ? WHERE id = ?",
+            params![
+                new.email_id.0,
+                thread_id.0.cast_signed(),
+                new.message_key.map(u64::cast_signed),
+                new.card,
+                id
+            ],
+        )
+        .map(drop)
+    }
+
+    // RFC 8474 §5.2: once given it stays, so the conversation of the first that was here counts.
+    fn thread(&self, new: &NewContent) -> Result<ThreadId, IndexError> {
+        for key in &new.threads.keys {
+            let known = "SELECT threadid FROM content WHERE message_key = ? ORDER BY id LIMIT 1";
+            let found = self.rows(known, [key.cast_signed()], |row| row.get::<_, i64>(0))?;
+            if let Some(id) = found.first() {
+                return Ok(ThreadId(id.cast_unsigned()));
+            }
+        }
+        Ok(new.threads.default)
+    }
+
+    /// Forgets a message that is in no mailbox any more.
+    pub(super) fn drop_content(&self, id: i64) -> Result<(), IndexError> {
+        let wanted = "SELECT 1 FROM message WHERE content = ? LIMIT 1";
+        if !self.rows(wanted, [id], |_| Ok(()))?.is_empty() {
+            return Ok(());
+        }
+        let pack: Option<i64> = self
+            .rows("SELECT pack FROM content WHERE id = ?", [id], |row| row.get(0))?
+            .pop()
+            .flatten();
+        self.execute("DELETE FROM content WHERE id = ?", [id])?;
+        if let Some(pack) = pack {
+            self.execute("UPDATE pack SET live = live - 1 WHERE id = ?", [pack])?;
+            self.execute("DELETE FROM pack WHERE id = ? AND live = 0", [pack])?;
+        }
+        Ok(())
+    }
+
+    /// Puts cards that lie alone into a pack; answers whether there were enough of them.
+    ///
+    /// # Errors
+    /// Where they cannot be read or written.
+    pub fn pack_cards(&self) -> Result<bool, IndexError> {
+        let alone = "SELECT id, card FROM content WHERE pack IS NULL AND card IS NOT NULL ORDER BY id LIMIT ?";
+        let cards: Vec<(i64, Vec<u8>)> = self.rows(alone, [PACK_CARDS], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if cards.len() < PACK_CARDS {
+            return Ok(false);
+        }
+        let (mut pack, mut packed) = (Fields::default(), Vec::new());
+        for (id, card) in cards {
+            // One that is damaged stays by itself, as a card without a single field.
+            let text = decompress(&card).unwrap_or_default();
+            let card = fields(&text).next().map_or(&[][..], |(_, card)| card);
+            pack.put("card", card);
+            packed.push(id);
+            if pack.len() > PACK_BYTES {
+                break;
+            }
+        }
+        self.execute(
+            "INSERT INTO pack (held, live, cards) VALUES (?1, ?1, ?2)",
+            params![packed.len(), pack.compressed(PACK_LEVEL)],
+        )?;
+        let number = self.inner.last_insert_rowid();
+        for (slot, id) in packed.iter().enumerate() {
+            self.execute(
+                "UPDATE content SET card = NULL, pack = ?, slot = ? WHERE id = ?",
+                params![number, slot, id],
+            )?;
+        }
+        Ok(true)
+    }
+
+    /// Takes a pack apart that holds mostly what nobody wants any more; answers whether there was one.
+    ///
+    /// # Errors
+    /// Where it cannot be read or written.
+    pub fn unpack_sparse(&self) -> Result<bool, IndexError> {
+        let sparse = "SELECT id, cards FROM pack WHERE live * 4 < held LIMIT 1";
+        let found = self.rows(sparse, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
+        let Some((pack, cards)) = found.into_iter().next() else {
+            return Ok(false);
+        };
+        let text = decompress(&cards).unwrap_or_default();
+        let cards: Vec<&[u8]> = fields(&text).map(|(_, card)| card).collect();
+        let wanted = "SELECT id, slot FROM content WHERE pack = ?";
+        let wanted: Vec<(i64, usize)> = self.rows(wanted, [pack], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        for (id, slot) in wanted {
+            let mut alone = Fields::default();
+            alone.put("card", cards.get(slot).copied().unwrap_or_default());
+            self.execute(
+                "UPDATE content SET card = ?, pack = NULL, slot = NULL WHERE id = ?",
+                params![alone.compressed(super::card::LEVEL), id],
+            )?;
+        }
+        self.execute("DELETE FROM pack WHERE id = ?", [pack])?;
+        Ok(true)
+    }
+}
+
+impl Index {
+    /// Cards by the numbers of their rows; one that is missing or damaged is left out.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub fn cards(&self, contents: &[i64]) -> Result<HashMap<i64, StoredCard>, IndexError> {
+        let mut cards = HashMap::with_capacity(contents.len());
+        let mut last: Option<(i64, Vec<u8>)> = None;
+        for id in contents {
+            if cards.contains_key(id) {
+                continue;
+            }
+            let Some(place) = self.place_of_card(*id)? else {
+                continue;
+            };
+            let (text, slot) = match place {
+                CardPlace::Alone(card) => {
+                    last = None;
+                    (decompress(&card).unwrap_or_default(), 0)
+                }
+                CardPlace::In { pack, slot } => {
+                    let text = match last.take() {
+                        Some((known, text)) if known == pack => text,
+                        _ => self.pack(pack)?,
+                    };
+                    last = Some((pack, text));
+                    (Vec::new(), slot)
+                }
+            };
+            let text = last.as_ref().map_or(&text, |(_, text)| text);
+            if let Some((_, card)) = fields(text).nth(slot) {
+                cards.insert(*id, StoredCard::parse(card));
+            }
+        }
+        Ok(cards)
+    }
+
+    fn place_of_card(&self, id: i64) -> Result<Option<CardPlace>, IndexError> {
+        let sql = "SELECT card, pack, slot FROM content WHERE id = ?";
+        let place = self.rows(sql, [id], |row| {
+            let pack: Option<i64> = row.get(1)?;
+            Ok(match pack {
+                Some(pack) => Some(CardPlace::In {
+                    pack,
+                    slot: row.get::<_, Option<usize>>(2)?.unwrap_or(0),
+                }),
+                None => row.get::<_, Option<Vec<u8>>>(0)?.map(CardPlace::Alone),
+            })
+        })?;
+        Ok(place.into_iter().next().flatten())
+    }
+
+    fn pack(&self, pack: i64) -> Result<Vec<u8>, IndexError> {
+        let cards: Vec<Vec<u8>> = self.rows("SELECT cards FROM pack WHERE id = ?", [pack], |row| row.get(0))?;
+        Ok(cards
+            .first()
+            .and_then(|cards| decompress(cards).ok())
+            .unwrap_or_default())
+    }
+
+    /// The rows of messages whose files are still to be read.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub(crate) fn unread_contents(&self, after: i64, limit: usize) -> Result<Vec<i64>, IndexError> {
+        let sql = "SELECT id FROM content WHERE emailid = x'' AND id > ? ORDER BY id LIMIT ?";
+        self.rows(sql, params![after, limit], |row| row.get(0))
+    }
+}
+
+/// Where a card lies.
+enum CardPlace {
+    Alone(Vec<u8>),
+    In { pack: i64, slot: usize },
+}

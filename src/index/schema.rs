@@ -1,0 +1,69 @@
+//! The schema of the index: made, and made out of an earlier one.
+
+use rusqlite::Connection;
+
+/// The schema that this program writes: SQLite's `user_version`.
+pub(super) const VERSION: i64 = 2;
+
+const TABLES: &str = include_str!("schema.sql");
+const VIEWS: &str = include_str!("views.sql");
+
+/// What opening had to do about the schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Made {
+    /// Nothing.
+    Before,
+    /// The index is new.
+    Now,
+    /// It had this earlier schema.
+    From(i64),
+}
+
+/// The schema of an index; zero where it has none yet.
+pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Makes all tables and views.
+pub(super) fn create(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(TABLES)?;
+    connection.execute_batch(VIEWS)?;
+    connection.pragma_update(None, "user_version", VERSION)
+}
+
+/// Puts what an index of schema `found` holds into tables of today.
+///
+/// The old tables are set aside, the new ones made as in a new index, and then filled; so
+/// an index that was migrated and one that is new are made by the same statements.
+pub(super) fn migrate(connection: &Connection, found: i64) -> rusqlite::Result<()> {
+    let take_over = match found {
+        1 => include_str!("migrations/from_1.sql"),
+        _ => return Err(rusqlite::Error::InvalidQuery),
+    };
+    for (kind, name) in objects(connection)? {
+        match kind.as_str() {
+            "table" => connection.execute_batch(&format!("ALTER TABLE \"{name}\" RENAME TO \"old_{name}\""))?,
+            "view" => connection.execute_batch(&format!("DROP VIEW \"{name}\""))?,
+            _ => connection.execute_batch(&format!("DROP INDEX \"{name}\""))?,
+        }
+    }
+    create(connection)?;
+    connection.execute_batch(take_over)?;
+    // The last made first: those refer to the others.
+    for (_, name) in objects(connection)?
+        .iter()
+        .rev()
+        .filter(|(_, name)| name.starts_with("old_"))
+    {
+        connection.execute_batch(&format!("DROP TABLE \"{name}\""))?;
+    }
+    Ok(())
+}
+
+// Tables, views and indexes that somebody made, in the order in which that was done.
+fn objects(connection: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
+    let sql = "SELECT type, name FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite%' \
+               ORDER BY type = 'table', rowid";
+    let mut statement = connection.prepare(sql)?;
+    statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}

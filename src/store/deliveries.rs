@@ -1,0 +1,80 @@
+//! What a delivery asks of an account.
+
+use crate::index::{Remembered, Step};
+use crate::mail::{DeliveryId, Flags, MailboxName, Placement};
+use crate::message::Letter;
+
+use super::StoreError;
+
+/// The side of an account at which deliveries come in, and what is remembered about them.
+pub trait Deliveries: Send + Sync {
+    /// Writes a message durably where no reader sees it. Dropped unpublished, it is gone.
+    ///
+    /// # Errors
+    /// Where it cannot be written; nothing is left then.
+    fn stage(&self, letter: &Letter, key: u64) -> Result<Box<dyn Staged + '_>, StoreError>;
+
+    /// The delivery that already did this step of the redelivery `key`.
+    ///
+    /// # Errors
+    /// Where that cannot be told.
+    fn step(&self, key: u64, step: &Step) -> Result<Option<DeliveryId>, StoreError>;
+
+    /// Remembers a step, durably.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    fn put_step(&self, key: u64, step: &Step, id: &DeliveryId) -> Result<(), StoreError>;
+
+    /// Whether this is still remembered.
+    ///
+    /// # Errors
+    /// Where that cannot be told.
+    fn remembers(&self, what: &Remembered) -> Result<bool, StoreError>;
+
+    /// Remembers something for some seconds, durably, unless it is still remembered;
+    /// answers whether it was new. Of two who ask at once one gets true.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    fn remember(&self, what: &Remembered, seconds: u64) -> Result<bool, StoreError>;
+}
+
+/// A message on the disk that no reader sees yet.
+pub trait Staged: Send {
+    /// Puts it into mailboxes: durable, numbered and visible when this returns. Of a
+    /// delivery that was done before nothing is done again.
+    ///
+    /// # Errors
+    /// Where not all of it could be done; what was done is remembered under its key.
+    fn publish(self: Box<Self>, publication: Publication) -> Result<Published, StoreError>;
+}
+
+/// Into which mailboxes a message goes, and what is remembered with it.
+#[derive(Clone, Debug)]
+pub struct Publication {
+    /// Where it goes; each mailbox once, and all must exist.
+    pub targets: Vec<Target>,
+    /// The delivery.
+    pub id: DeliveryId,
+    /// What to remember with it, each for some seconds.
+    pub remember: Vec<(Remembered, u64)>,
+}
+
+/// One mailbox that gets a copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Which.
+    pub mailbox: MailboxName,
+    /// With which flags.
+    pub flags: Flags,
+}
+
+/// What publishing did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// The copies that were made now.
+    Placed(Vec<Placement>),
+    /// Nothing: this earlier delivery did all of it.
+    Before(DeliveryId),
+}

@@ -1,0 +1,207 @@
+//! Flags altered, messages removed.
+//!
+//! The file changes first and its folder is flushed, then the rows are committed. So what a
+//! client was told survives a power cut in the file, and what only the file says after one is
+//! taken in by the next reconcile.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::index::{FileRow, MailboxRow, MessageRow, Transaction};
+use crate::mail::{Flags, MailboxName, ModSeq, SystemFlag, Uid, UidSet};
+use crate::maildir::{DiskError, Folder, KeywordLetters, Place, Seen};
+use crate::store::{Alteration, Altered, StoreError};
+
+use super::account::{LocalAccount, file_row, seen};
+use super::letters::{assign, flags_of, letters_of};
+use super::reading::entries;
+
+/// A message whose file was renamed.
+struct Renamed {
+    message: MessageRow,
+    file: FileRow,
+    flags: Flags,
+}
+
+impl LocalAccount {
+    pub(super) fn alter_flags(
+        &self,
+        mailbox: &MailboxName,
+        uids: &UidSet,
+        alteration: &Alteration,
+        unchanged_since: Option<ModSeq>,
+    ) -> Result<Altered, StoreError> {
+        let is_modified = |message: &MessageRow| unchanged_since.is_some_and(|since| message.modseq > since);
+        let (named, modified) = self.change(|transaction| {
+            let mut row = self.row_within(transaction, mailbox)?;
+            let (modified, named): (Vec<_>, Vec<_>) =
+                transaction.messages(&row, uids)?.into_iter().partition(is_modified);
+            let renamed = self.rename_all(&row, &named, alteration)?;
+            self.record_flags(transaction, &mut row, &renamed)?;
+            let named: UidSet = named.iter().map(|message| message.uid).collect();
+            Ok((named, modified.iter().map(|message| message.uid).collect()))
+        })?;
+        let index = super::lock(&self.index);
+        let row = self.row(&index, mailbox)?;
+        let entries = entries(&index, index.messages(&row, &named)?)?;
+        Ok(Altered { entries, modified })
+    }
+
+    // Gives all files the letters of their new flags. A file that is gone is left to the next reconcile.
+    fn rename_all(
+        &self,
+        row: &MailboxRow,
+        messages: &[MessageRow],
+        alteration: &Alteration,
+    ) -> Result<Vec<Renamed>, StoreError> {
+        let folder = self.folders.folder(&row.name);
+        let wanted: Vec<Flags> = messages
+            .iter()
+            .map(|message| alteration.apply(&message.flags))
+            .collect();
+        let changing: Vec<_> = messages
+            .iter()
+            .zip(wanted)
+            .filter(|(message, flags)| message.flags != *flags)
+            .collect();
+        let keywords = assign(
+            &self.options.disk,
+            folder.path(),
+            changing.iter().map(|(_, flags)| flags),
+        )?;
+        let mut renamed = Vec::new();
+        for (message, flags) in changing {
+            let file = match self.rename_file(&folder, &seen(&message.file), &flags, &keywords) {
+                Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
+                    // Another program was there first: what the file says now is altered.
+                    let Some(found) = search(&folder, &message.file.base)? else {
+                        continue;
+                    };
+                    let known = KeywordLetters::read(folder.path())?;
+                    let flags = alteration.apply(&flags_of(&found, &known));
+                    let file = self.rename_file(&folder, &found, &flags, &keywords)?;
+                    renamed.push(Renamed {
+                        message: message.clone(),
+                        file,
+                        flags,
+                    });
+                    continue;
+                }
+                file => file?,
+            };
+            renamed.push(Renamed {
+                message: message.clone(),
+                file,
+                flags,
+            });
+        }
+        if !renamed.is_empty() {
+            self.options.disk.flush_folder(&folder.cur())?;
+        }
+        if renamed.iter().any(|renamed| !renamed.message.file.in_cur) {
+            self.options.disk.flush_folder(&folder.new_())?;
+        }
+        Ok(renamed)
+    }
+
+    fn rename_file(
+        &self,
+        folder: &Folder,
+        from: &Seen,
+        flags: &Flags,
+        keywords: &KeywordLetters,
+    ) -> Result<FileRow, DiskError> {
+        let to = Seen {
+            base: from.base.clone(),
+            letters: letters_of(flags, keywords, from.flag_letters()),
+            place: Place::Cur,
+        };
+        // A keyword may get no letter; then only the index knows it.
+        if to != *from {
+            let path = |file: &Seen| folder.path().join(file.relative_path());
+            self.options.disk.rename_new(&path(from), &path(&to))?;
+        }
+        Ok(file_row(&to))
+    }
+
+    fn record_flags(
+        &self,
+        transaction: &Transaction<'_>,
+        row: &mut MailboxRow,
+        renamed: &[Renamed],
+    ) -> Result<(), StoreError> {
+        if renamed.is_empty() {
+            return Ok(());
+        }
+        // RFC 7162 §3.1: one change may give all of its messages the same MODSEQ.
+        let modseq = self.next_modseq(row)?;
+        for Renamed { message, file, flags } in renamed {
+            transaction.update_message(row, message, file, Some((flags, modseq)))?;
+        }
+        Ok(transaction.update_mailbox(row)?)
+    }
+
+    /// Removes messages, with `only_deleted` those with `\Deleted`.
+    pub(super) fn take_out(
+        &self,
+        mailbox: &MailboxName,
+        uids: &UidSet,
+        only_deleted: bool,
+    ) -> Result<Vec<Uid>, StoreError> {
+        self.change(|transaction| {
+            let mut row = self.row_within(transaction, mailbox)?;
+            let mut messages = transaction.messages(&row, uids)?;
+            messages.retain(|message| !only_deleted || message.flags.has(SystemFlag::Deleted));
+            if messages.is_empty() {
+                return Ok(Vec::new());
+            }
+            let folder = self.folders.folder(mailbox);
+            for message in &messages {
+                self.remove_file(&folder, &seen(&message.file))?;
+            }
+            for (part, path) in [(true, folder.cur()), (false, folder.new_())] {
+                if messages.iter().any(|message| message.file.in_cur == part) {
+                    self.options.disk.flush_folder(&path)?;
+                }
+            }
+            let modseq = self.next_modseq(&mut row)?;
+            for message in &messages {
+                transaction.expunge(&mut row, message, modseq)?;
+            }
+            transaction.update_mailbox(&row)?;
+            Ok(messages.iter().map(|message| message.uid).collect())
+        })
+    }
+
+    // Gone is gone, whoever did it.
+    fn remove_file(&self, folder: &Folder, file: &Seen) -> Result<(), StoreError> {
+        let path = |file: &Seen| -> PathBuf { folder.path().join(file.relative_path()) };
+        match discard(&path(file)) {
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
+                let Some(found) = search(folder, &file.base)? else {
+                    return Ok(());
+                };
+                match discard(&path(&found)) {
+                    Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(()),
+                    removed => Ok(removed?),
+                }
+            }
+            removed => Ok(removed?),
+        }
+    }
+}
+
+fn discard(path: &Path) -> Result<(), DiskError> {
+    fs::remove_file(path).map_err(DiskError::at("remove", path))
+}
+
+// Where a file lies that is not where it was last seen.
+fn search(folder: &Folder, base: &str) -> Result<Option<Seen>, DiskError> {
+    for place in [Place::Cur, Place::New] {
+        if let Some(found) = folder.list(place)?.files.into_iter().find(|file| file.base == base) {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
