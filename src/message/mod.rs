@@ -4,7 +4,8 @@
 //! [`Message`], shared by all recipients, whose header fields and MIME parts are
 //! known by then. `delivery` makes a [`Letter`] of it, the form in which a
 //! mailbox keeps it, and `store` asks for the [`Card`] that `index` writes down. Files
-//! that lie in a mailbox already are read by [`scan`], and have the same card.
+//! that lie in a mailbox already are read by [`scan`], and have the same card; their
+//! [`Text`] is what a search looks at.
 //!
 //! The structure is read by a scanner of our own, in linear time and within
 //! [`Limits`]; only values that it has cut out, and messages that are
@@ -16,6 +17,7 @@ mod card;
 mod content;
 mod decode;
 mod header;
+mod html;
 mod intake;
 mod letter;
 mod lines;
@@ -27,8 +29,10 @@ mod spool;
 mod structure;
 mod summary;
 mod suspicion;
+mod text;
 mod thread_id;
 mod trace;
+mod words;
 
 pub use card::{Card, Extent, NoSection, Place, Section, SectionText, SortKeys, Span, body};
 pub use content::Parameter;
@@ -41,5 +45,8 @@ pub use message::{Message, MessageReader};
 pub use spool::{Spool, SpoolError, SpoolOptions};
 pub use structure::{Bound, Limits, Mime, Part, Position, Structure};
 pub use summary::Summary;
+pub use text::{Scope, Text};
 pub use thread_id::{ThreadCandidates, message_key, normal_id, thread_candidates};
 pub use trace::{Received, Trace};
+pub(crate) use words::Clause;
+pub use words::Needle;

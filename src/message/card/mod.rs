@@ -11,7 +11,6 @@
 mod address_list;
 mod body_structure;
 mod envelope;
-mod html;
 mod preview;
 mod section;
 mod sort_keys;

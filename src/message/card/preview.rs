@@ -4,8 +4,8 @@ use std::io;
 
 use mail_parser::decoders::charsets::map::charset_decoder;
 
+use super::super::html::text_of_html;
 use super::super::structure::{Part, Structure};
-use super::html::text_of_html;
 
 /// Bytes of a part that are read.
 pub(super) const PIECE: usize = 16 * 1024;

@@ -1,13 +1,16 @@
-//! The text of a page, for people who see one line of it.
+//! The text of a page: one line of it for people, all of it for a search.
+//!
+//! Not mail-parser's reader, which runs the texts of neighbouring table cells together and
+//! loses what follows a comment such as `<!--- x --->`.
 
 use mail_parser::decoders::html::add_html_token;
 
 /// Elements whose content is no text.
 const UNSEEN: [&str; 4] = ["style", "script", "title", "template"];
 /// Elements that stand within a word; all others end one.
-const INLINE: [&str; 20] = [
-    "a", "abbr", "b", "big", "code", "del", "em", "font", "i", "img", "ins", "mark", "s", "small", "span", "strong",
-    "sub", "sup", "u", "wbr",
+const INLINE: [&str; 23] = [
+    "a", "abbr", "b", "big", "code", "del", "em", "font", "i", "img", "ins", "kbd", "mark", "s", "small", "span",
+    "strike", "strong", "sub", "sup", "tt", "u", "wbr",
 ];
 /// Bytes of an entity.
 const ENTITY_MAX: usize = 32;
@@ -111,6 +114,8 @@ mod tests {
                 "a <b> & café éé &nope; & x&y",
             ),
             ("1 < 2 <3", "1 < 2 <3"),
+            ("<td>a</td><td>b</td>", "a b"),
+            ("a<!--- x > y --->b<!---->c<!-- open", "abc"),
             ("a<script>x</scr", "a"),
             ("a<div class='", "a"),
         ] {
