@@ -3,18 +3,24 @@
 //! Called by `store::local`, which holds the Maildir beside it. Everything here
 //! happens in a [`Transaction`] (writes) or on the [`Index`] (reads), and ends in
 //! an [`IndexError`] that names the file. The schema is `schema.sql`.
+//!
+//! Beside it lies a second database, [`FullText`]: words, for searching. It is filled
+//! behind delivery, only ever narrows a search, and may be lost at any time.
 
 mod card;
 mod content;
+mod fulltext;
 mod mailbox;
 mod memory;
 mod message;
 mod open;
 mod record;
 mod schema;
+mod vocabulary;
 
 pub use card::{Delivery, StoredCard};
 pub use content::NewContent;
+pub use fulltext::{FullText, Verdict};
 pub use mailbox::{Counts, MailboxRow};
 pub use memory::{Remembered, Step};
 pub use message::{FileRow, MessageRow};

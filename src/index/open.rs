@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use super::schema::{self, Made};
 
 /// How long a writer waits for another process before it gives up.
-const BUSY: Duration = Duration::from_secs(10);
+pub(super) const BUSY: Duration = Duration::from_secs(10);
 
 /// The open index of one account.
 #[derive(Debug)]
@@ -365,7 +365,7 @@ fn prepare(connection: &mut Connection, path: &Path) -> Result<Made, IndexError>
 
 // Locks and shared memory of WAL do not work between the clients of a network file
 // system; the numbers are those of statfs(2).
-fn refuse_network(path: &Path) -> Result<(), IndexError> {
+pub(super) fn refuse_network(path: &Path) -> Result<(), IndexError> {
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
