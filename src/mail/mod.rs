@@ -12,6 +12,7 @@ mod mailbox_name;
 mod numbers;
 mod object_id;
 mod outcome;
+mod quota;
 mod special_use;
 mod uid_set;
 
@@ -23,5 +24,9 @@ pub use mailbox_name::{MailboxName, MailboxNameError};
 pub use numbers::{ModSeq, Uid, UidValidity};
 pub use object_id::{EmailId, ThreadId};
 pub use outcome::{Cause, Deferral, Outcome, Placement, Refusal};
+pub use quota::{
+    Crossing, Extra, MailboxPattern, MailboxPatternError, OverLimit, Quota, QuotaEffect, QuotaRule, QuotaUnit,
+    Threshold, Usage,
+};
 pub use special_use::SpecialUse;
 pub use uid_set::{UidSet, UidSetError};
