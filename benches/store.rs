@@ -73,6 +73,7 @@ fn store(folder: &Path, threads: u64, users: u64) -> f64 {
         index_root: None,
         host: "mx.example.org".to_owned(),
         open_accounts: 512,
+        maildirsize: false,
     });
     let deliver = |number: u64| {
         let user = number % users;
@@ -87,6 +88,7 @@ fn store(folder: &Path, threads: u64, users: u64) -> f64 {
             targets: vec![target],
             id: DeliveryId::new(),
             remember: Vec::new(),
+            quota: None,
         };
         let staged = account.stage(&letter(number), number).expect("staged");
         staged.publish(publication).expect("published");

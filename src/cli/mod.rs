@@ -9,6 +9,7 @@ mod fault;
 mod index;
 mod mailbox;
 mod message;
+mod quota;
 mod rooms;
 mod send;
 mod serve;
@@ -57,6 +58,9 @@ enum Command {
     /// Show messages
     #[command(subcommand)]
     Message(message::Command),
+    /// Show and count what accounts hold
+    #[command(subcommand)]
+    Quota(quota::Command),
     /// Check an index against its Maildir, or make it anew
     #[command(subcommand)]
     Index(index::Command),
@@ -133,6 +137,7 @@ fn run(Arguments { command, config: file }: Arguments) -> Result<u8, Fault> {
         Command::Sieve(command) => sieve::run(file, &command),
         Command::Mailbox(command) => mailbox::run(file, &command),
         Command::Message(command) => message::run(file, &command),
+        Command::Quota(command) => quota::run(file, &command),
         Command::Index(command) => index::run(file, &command),
         Command::Config(command) => config::run(file, &command),
     }

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Group, Uid, User};
 
-use crate::config::{Config, DeliveredTo, OverQuota, Relay, SubmissionTls};
-use crate::delivery::{self, Sorter};
+use crate::config::{self, Config, DeliveredTo, OverQuota, Relay, SubmissionTls};
+use crate::delivery::{self, QuotaWarning, Sorter};
 use crate::directory::{self, Directory, Found};
+use crate::mail::Threshold;
 use crate::message::SpoolOptions;
 use crate::sieve::{self, Engine};
 use crate::store::{Account, Disk, LocalStore, Options as StoreOptions, Store};
@@ -37,6 +38,7 @@ pub(super) fn store(config: &Config) -> LocalStore {
         index_root: settings.index_root.clone(),
         host: config.hostname.clone(),
         open_accounts: settings.open_accounts,
+        maildirsize: config.quota.maildirsize,
     })
 }
 
@@ -58,6 +60,7 @@ pub(super) fn sorter(config: &Config) -> Result<Sorter, Fault> {
             DeliveredTo::Never => delivery::DeliveredTo::Never,
         },
         refuse_over_quota: config.delivery.over_quota == OverQuota::Refuse,
+        warnings: config.quota.warnings.iter().map(warning).collect(),
         create_mailboxes: config.delivery.create_mailboxes,
         hops: config.limits.hops,
         separator: config.store.separator,
@@ -74,6 +77,18 @@ pub(super) fn sorter(config: &Config) -> Result<Sorter, Fault> {
         submitter(config),
         options,
     ))
+}
+
+fn warning(written: &config::QuotaWarning) -> QuotaWarning {
+    QuotaWarning {
+        threshold: Threshold {
+            percent: written.at,
+            unit: written.of,
+        },
+        below: written.below,
+        message: written.message,
+        command: written.command.clone(),
+    }
 }
 
 /// Where messages wait until they are complete.

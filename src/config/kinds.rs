@@ -9,12 +9,12 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::written::{
-    account, address, delimiters, domain, home_folder, limit, mode, number, path, period, show_period, size, socket,
-    text, whole, wrong,
+    account, address, because, delimiters, domain, extra, home_folder, limit, mode, number, path, percent, period,
+    show_period, size, socket, text, whole, wrong,
 };
 use super::{HostPort, ListenAddress};
-use crate::directory::show_size;
-use crate::mail::Address;
+use crate::directory::{show_extra, show_size};
+use crate::mail::{Address, Extra, MailboxPattern};
 
 /// A kind of value.
 pub(super) trait Kind {
@@ -185,6 +185,26 @@ kinds! {
     QuotaMessages: Option<u64>, "a whole number, or \"none\"",
         read |written, _folder| limit(written),
         show |value| value.map_or_else(|| quoted("none"), |messages| messages.to_string());
+    /// Bytes on top of a quota.
+    ExtraBytes: Extra, "a size or a part of the quota, such as \"100 MiB\" or \"10%\"",
+        read |written, _folder| extra(written).ok_or_else(|| wrong(written)),
+        show |value| quoted(&show_extra(*value, true));
+    /// Messages on top of a quota.
+    ExtraMessages: Extra, "a whole number or a part of the quota, such as 100 or \"10%\"",
+        read |written, _folder| extra(written).ok_or_else(|| wrong(written)),
+        show |value| quoted(&show_extra(*value, false));
+    /// Hundredths; never zero.
+    Percent: u32, "a part of the quota, such as \"80%\"",
+        read |written, _folder| percent(written).ok_or_else(|| wrong(written)),
+        show |value| quoted(&format!("{value}%"));
+    /// A mailbox, or all whose names begin alike.
+    Mailboxes: MailboxPattern, "the name of a mailbox, or its beginning and an asterisk, such as \"Lists*\"",
+        read |written, _folder| MailboxPattern::parse(text(written)?).map_err(|error| because(written, error)),
+        show |value| quoted(&value.to_string());
+    /// A word of a command.
+    Word: String, "a text",
+        read |written, _folder| text(written).map(str::to_owned),
+        show |value| quoted(value);
     /// A time; never zero.
     Period: Duration, "a time, such as \"30 s\", \"5 min\" or \"1 h\", or a number of seconds",
         read |written, _folder| period(written).ok_or_else(|| wrong(written)),
@@ -269,6 +289,17 @@ mod tests {
             (read::<Size>, "\"50\\u00a0MiB\"", Some("\"50 MiB\"")),
             (read::<QuotaBytes>, "\"none\"", Some("\"none\"")),
             (read::<QuotaMessages>, "10", Some("10")),
+            (read::<ExtraBytes>, "\"+10%\"", Some("\"10%\"")),
+            (read::<ExtraBytes>, "1024", Some("\"1 KiB\"")),
+            (read::<ExtraBytes>, "\"-1 MiB\"", Some("\"-1 MiB\"")),
+            (read::<ExtraBytes>, "\"lots\"", None),
+            (read::<ExtraMessages>, "100", Some("\"100\"")),
+            (read::<ExtraMessages>, "\"5%\"", Some("\"5%\"")),
+            (read::<Percent>, "\"80%\"", Some("\"80%\"")),
+            (read::<Percent>, "\"0%\"", None),
+            (read::<Percent>, "80", None),
+            (read::<Mailboxes>, "\"Lists/*\"", Some("\"Lists.*\"")),
+            (read::<Mailboxes>, "\"*\"", None),
             (read::<Period>, "\"300s\"", Some("\"5 min\"")),
             (read::<Period>, "90", Some("\"90 s\"")),
             (read::<Period>, "\"1500 ms\"", Some("\"1500 ms\"")),

@@ -20,9 +20,10 @@ use crate::{directory, telemetry};
 
 pub use error::{ConfigError, Fault};
 pub use print::{example, reference};
-pub use resolved::{HostPort, ListenAddress, ListenProtocol, Relay, SubmissionSettings};
+pub use resolved::{HostPort, ListenAddress, ListenProtocol, QuotaSettings, Relay, SubmissionSettings};
 pub use sections::{
-    DeliveredTo, DeliverySettings, Limits, Listen, OverQuota, SieveSettings, StoreSettings, SubmissionTls,
+    DeliveredTo, DeliverySettings, Limits, Listen, OverQuota, QuotaMailbox, QuotaWarning, SieveSettings, StoreSettings,
+    SubmissionTls,
 };
 
 /// Where the file is looked for when none is named.
@@ -53,6 +54,8 @@ pub struct Config {
     pub store: StoreSettings,
     /// What a delivery does beside the filter.
     pub delivery: DeliverySettings,
+    /// What there is to quotas beside the limits.
+    pub quota: QuotaSettings,
     /// The log.
     pub log: telemetry::Options,
 }

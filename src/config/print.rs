@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::reader::{Info, Section, Setting};
-use super::sections::{Kinds, Log, Main, SECTIONS, Submission, Who};
+use super::sections::{Kinds, Log, Main, QuotaMain, SECTIONS, Submission, Who};
 use super::{Config, Relay, SubmissionTls};
 use crate::directory::{Source, TableFormat};
 
@@ -103,6 +103,18 @@ pub(super) fn config(config: &Config) -> String {
     block(&mut text, &config.limits);
     block(&mut text, &config.store);
     block(&mut text, &config.delivery);
+    block(
+        &mut text,
+        &QuotaMain {
+            maildirsize: config.quota.maildirsize,
+        },
+    );
+    for mailbox in &config.quota.mailboxes {
+        block(&mut text, mailbox);
+    }
+    for warning in &config.quota.warnings {
+        block(&mut text, warning);
+    }
     let log = Log {
         format: config.log.format,
         level: config.log.level,

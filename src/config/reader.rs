@@ -172,11 +172,15 @@ impl<'a> Reader<'a> {
     }
 }
 
+// The settings of a section, and the sections that may stand in it: `[quota.x]` is `x` of `[quota]`.
 fn known_keys(info: &Info) -> Vec<&'static str> {
     let keys = info.settings.iter().map(|setting| setting.key);
-    let sections = SECTIONS.iter().map(|section| section.name);
-    let sections = sections.filter(|name| info.name.is_empty() && !name.is_empty());
-    keys.chain(sections).collect()
+    let sections = SECTIONS.iter().filter_map(|section| match info.name {
+        "" => Some(section.name),
+        name => section.name.strip_prefix(name)?.strip_prefix('.'),
+    });
+    keys.chain(sections.filter(|name| !name.is_empty() && !name.contains('.')))
+        .collect()
 }
 
 fn remedy(name: &str, known: &[&str]) -> String {

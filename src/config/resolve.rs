@@ -7,11 +7,11 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, Fault, invalid};
 use super::reader::{Info, Reader, Section};
-use super::sections::{Kinds, Log, Main, Submission, Who};
-use super::{Config, DeliverySettings, Limits, Listen, ListenAddress, ListenProtocol};
-use super::{Relay, SieveSettings, StoreSettings, SubmissionSettings};
-use crate::directory::{self, OpenError, Quota, Source};
-use crate::mail::Address;
+use super::sections::{Kinds, Log, Main, QuotaMain, Submission, Who};
+use super::{Config, DeliverySettings, Limits, Listen, ListenAddress, ListenProtocol, QuotaMailbox, QuotaSettings};
+use super::{QuotaWarning, Relay, SieveSettings, StoreSettings, SubmissionSettings};
+use crate::directory::{self, OpenError, Source};
+use crate::mail::{Address, Quota, QuotaEffect, QuotaRule};
 use crate::telemetry;
 
 /// Reads a text whose relative paths count from `folder`.
@@ -56,7 +56,9 @@ impl<'a> File<'a> {
         ));
         let listen = self.listen(faults);
         let root = main.as_ref().map(|main| main.root.as_path());
-        let directory = self.section(Who::INFO, faults, |reader| who(reader, root));
+        let quota = self.quota(faults);
+        let rules = quota.iter().flat_map(|quota| &quota.mailboxes).map(rule).collect();
+        let directory = self.section(Who::INFO, faults, |reader| who(reader, root, rules));
         let sieve = self.section(SieveSettings::INFO, faults, SieveSettings::read);
         let hostname = main
             .as_ref()
@@ -81,6 +83,7 @@ impl<'a> File<'a> {
             limits: limits?,
             store: store?,
             delivery: delivery?,
+            quota: quota?,
             log: telemetry::Options {
                 format: log.format,
                 level: log.level,
@@ -107,30 +110,53 @@ impl<'a> File<'a> {
     }
 
     fn listen(&self, faults: &mut Vec<Fault>) -> Vec<Listen> {
-        let Some((span, value)) = self.find(Listen::INFO.name) else {
+        self.repeated(faults, check_door)
+    }
+
+    fn quota(&self, faults: &mut Vec<Fault>) -> Option<QuotaSettings> {
+        let main = self.section(QuotaMain::INFO, faults, QuotaMain::read);
+        let mailboxes = self.repeated(faults, check_rule);
+        let warnings = self.repeated(faults, check_warning);
+        Some(QuotaSettings {
+            maildirsize: main?.maildirsize,
+            mailboxes,
+            warnings,
+        })
+    }
+
+    /// Reads a section that may stand there several times; `check` gets each with those before it.
+    fn repeated<S: Section>(&self, faults: &mut Vec<Fault>, check: impl Fn(&mut Reader<'_>, &S, &[S])) -> Vec<S> {
+        let Some((span, value)) = self.find(S::INFO.name) else {
             return Vec::new();
         };
-        let Some(doors) = value.as_array() else {
-            faults.push(not_a_section(Listen::INFO, span));
+        let Some(sections) = value.as_array() else {
+            faults.push(not_a_section(S::INFO, span));
             return Vec::new();
         };
-        let mut known: Vec<Listen> = Vec::new();
-        for door in doors.iter() {
-            let DeValue::Table(table) = door.get_ref() else {
-                faults.push(not_a_section(Listen::INFO, door.span()));
+        let mut known: Vec<S> = Vec::new();
+        for section in sections.iter() {
+            let DeValue::Table(table) = section.get_ref() else {
+                faults.push(not_a_section(S::INFO, section.span()));
                 continue;
             };
-            let mut reader = Reader::new(Listen::INFO, Some(table), door.span(), self.folder, faults);
-            if let Some(listen) = Listen::read(&mut reader) {
-                check_door(&mut reader, &listen, &known);
-                known.push(listen);
+            let mut reader = Reader::new(S::INFO, Some(table), section.span(), self.folder, faults);
+            if let Some(read) = S::read(&mut reader) {
+                check(&mut reader, &read, &known);
+                known.push(read);
             }
         }
         known
     }
 
+    // The name `a.b` is that of `b` in the section `a`.
     fn find(&self, name: &str) -> Option<(Range<usize>, &'a DeValue<'a>)> {
-        let found = self.table.iter().find(|(key, _)| key.get_ref() == name);
+        let mut table = self.table;
+        let (above, name) = name.rsplit_once('.').unwrap_or(("", name));
+        for level in above.split('.').filter(|level| !level.is_empty()) {
+            let (_, value) = table.iter().find(|(key, _)| key.get_ref() == level)?;
+            table = value.get_ref().as_table()?;
+        }
+        let found = table.iter().find(|(key, _)| key.get_ref() == name);
         found.map(|(key, value)| (key.span(), value.get_ref()))
     }
 }
@@ -166,7 +192,54 @@ fn check_door(reader: &mut Reader<'_>, listen: &Listen, others: &[Listen]) {
     }
 }
 
-fn who(reader: &mut Reader<'_>, root: Option<&Path>) -> Option<directory::Options> {
+fn rule(mailbox: &QuotaMailbox) -> QuotaRule {
+    let effect = match mailbox.ignore {
+        true => QuotaEffect::Ignore,
+        false => QuotaEffect::Extra {
+            bytes: mailbox.extra.unwrap_or_default(),
+            messages: mailbox.extra_messages.unwrap_or_default(),
+        },
+    };
+    QuotaRule {
+        mailboxes: mailbox.name.clone(),
+        effect,
+    }
+}
+
+fn check_rule(reader: &mut Reader<'_>, rule: &QuotaMailbox, others: &[QuotaMailbox]) {
+    if others.iter().any(|other| other.name == rule.name) {
+        let what = format!("{} has a rule already, and the first counts", rule.name);
+        reader.wrong("name", what, "leave one of them out");
+    }
+    let extra = rule.extra.is_some() || rule.extra_messages.is_some();
+    match (rule.ignore, extra) {
+        (true, true) => {
+            let what = "a mailbox that is ignored needs no extra";
+            reader.wrong("ignore", what, "leave one of them out");
+        }
+        (false, false) => {
+            let what = "the rule says nothing";
+            reader.wrong("name", what, "write extra, extra_messages or ignore = true");
+        }
+        _ => {}
+    }
+}
+
+fn check_warning(reader: &mut Reader<'_>, warning: &QuotaWarning, _: &[QuotaWarning]) {
+    match warning.command.first() {
+        Some(program) if !Path::new(program).is_absolute() => {
+            let what = "the program of `command` must be a whole path";
+            reader.wrong("command", what, "write [\"/usr/local/bin/quota-warning\", \"{user}\"]");
+        }
+        None if !warning.message => {
+            let what = "the warning does nothing";
+            reader.wrong("message", what, "write a command, or leave message = false out");
+        }
+        _ => {}
+    }
+}
+
+fn who(reader: &mut Reader<'_>, root: Option<&Path>, rules: Vec<QuotaRule>) -> Option<directory::Options> {
     let who = Who::read(reader)?;
     for (key, kind, word) in [("users", Kinds::Static, "static"), ("file", Kinds::Table, "table")] {
         if who.kind != kind && reader.has(key) {
@@ -203,6 +276,7 @@ fn who(reader: &mut Reader<'_>, root: Option<&Path>) -> Option<directory::Option
         quota: Quota {
             bytes: who.quota,
             messages: who.quota_messages,
+            rules,
         },
     };
     check_static(reader, &options, root?);

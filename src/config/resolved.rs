@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::SubmissionTls;
 use super::sections::choice;
+use super::{QuotaMailbox, QuotaWarning, SubmissionTls};
 use crate::mail::Address;
 
 choice! {
@@ -114,4 +114,15 @@ pub enum Relay {
     },
     /// To a program like sendmail(8).
     Sendmail(PathBuf),
+}
+
+/// What there is to quotas beside the limits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuotaSettings {
+    /// Whether accounts with a quota get a `maildirsize`.
+    pub maildirsize: bool,
+    /// How single mailboxes count; [`directory::Options`](crate::directory::Options) has them as rules.
+    pub mailboxes: Vec<QuotaMailbox>,
+    /// What happens at thresholds.
+    pub warnings: Vec<QuotaWarning>,
 }

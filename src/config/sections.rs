@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::kinds::{
-    Account, Choice, Count, Delimiters, Domain, Flag, HomeFolder, Kind, List, Mailbox, Memory, Mode, Number, OneOf,
-    Optional, PathTo, Period, QuotaBytes, QuotaMessages, Separator, Server, Size, Socket, User, UserId,
+    Account, Choice, Count, Delimiters, Domain, ExtraBytes, ExtraMessages, Flag, HomeFolder, Kind, List, Mailbox,
+    Mailboxes, Memory, Mode, Number, OneOf, Optional, PathTo, Percent, Period, QuotaBytes, QuotaMessages, Separator,
+    Server, Size, Socket, User, UserId, Word,
 };
 use super::reader::{Info, Reader, Section, Setting};
 use super::{HostPort, ListenAddress, ListenProtocol};
 use crate::directory::TableFormat;
-use crate::mail::Address;
+use crate::mail::{Address, Extra, MailboxPattern, QuotaUnit};
 use crate::telemetry::{Format, Level};
 
 /// Declares an enum whose values are words of the file.
@@ -106,6 +107,9 @@ pub(super) const SECTIONS: &[Info] = &[
     Limits::INFO,
     StoreSettings::INFO,
     DeliverySettings::INFO,
+    QuotaMain::INFO,
+    QuotaMailbox::INFO,
+    QuotaWarning::INFO,
     Log::INFO,
 ];
 
@@ -326,6 +330,55 @@ section! {
 }
 
 section! {
+    /// What else there is to quotas. The limits themselves are `quota` and `quota_messages` of
+    /// [directory], or stand in its table.
+    pub(super) struct QuotaMain in "quota" {
+        /// Whether accounts with a quota get a `maildirsize` file (Maildir++), which Courier and
+        /// others read. Where there is one, it is kept up in any case.
+        maildirsize: bool as Flag = false;
+    }
+}
+
+section! {
+    /// How a mailbox counts. Write the section once for each; the first whose name matches
+    /// counts, behind the rules of the account's own.
+    pub struct QuotaMailbox in "quota.mailbox" repeated {
+        /// Which: a name, or the beginning of names with an asterisk, as in `Lists.*` (the
+        /// children of Lists) or `Lists*` (Lists too).
+        name: MailboxPattern as Mailboxes = none, set "Trash";
+        /// How much higher than the quota the limit is for what goes there, as Dovecot has it
+        /// with `quota_rule = Trash:storage=+10%`.
+        extra: Option<Extra> as Optional<ExtraBytes> = none, set "10%";
+        /// As `extra`, for the number of messages.
+        extra_messages: Option<Extra> as Optional<ExtraMessages> = none, shown 100;
+        /// Whether what lies there does not count at all.
+        ignore: bool as Flag = false;
+    }
+}
+
+section! {
+    /// What happens when an account fills up. Write the section once for each threshold and
+    /// deed. It happens once each time the threshold is reached, behind the delivery that
+    /// reached it.
+    pub struct QuotaWarning in "quota.warning" repeated {
+        /// The threshold.
+        at: u32 as Percent = none, set "90%";
+        /// Of which quota.
+        of: QuotaUnit as OneOf<QuotaUnit> = "bytes";
+        /// Whether it happens when the account falls below the threshold again; that is seen at
+        /// the next delivery, or by `quota recalculate`.
+        below: bool as Flag = false;
+        /// Whether the user gets a message, in INBOX. Of several thresholds that are reached at
+        /// once, only the highest makes one.
+        message: bool as Flag = true;
+        /// The program that is run, with its arguments and without a shell; `{user}`,
+        /// `{percent}`, `{used}` and `{limit}` are replaced, and USER, PERCENT, USED and LIMIT
+        /// stand in its environment. After a minute it is ended.
+        command: Vec<String> as List<Word> = [], shown ["/usr/local/bin/quota-warning", "{user}", "{percent}"];
+    }
+}
+
+section! {
     /// The log.
     pub(super) struct Log in "log" {
         /// How lines are written: `auto` is the journal where standard error leads there, and
@@ -342,6 +395,11 @@ impl Choice for TableFormat {
         ("toml", TableFormat::Toml),
         ("passwd", TableFormat::Passwd),
     ];
+}
+
+impl Choice for QuotaUnit {
+    const WORDS: &'static [(&'static str, QuotaUnit)] =
+        &[("bytes", QuotaUnit::Bytes), ("messages", QuotaUnit::Messages)];
 }
 
 impl Choice for Format {

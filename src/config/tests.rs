@@ -113,7 +113,10 @@ fn what_is_shown_is_read_back_to_the_same() {
          address = \"unix:run/lmtp\"\nowner = \"a\"\ngroup = \"b\"\n[directory]\nkind = \"table\"\nfile = \"users\"\n\
          format = \"passwd\"\nquota = \"1 GiB\"\nquota_messages = 7\npostmaster = \"\\\"a b\\\"@example.org\"\n\
          [submission]\nsendmail = \"/usr/sbin/send mail\\\"\"\n[limits]\nidle_timeout = 90\n[log]\nformat = \"json\"\n\
-         level = \"debug\"\n[store]\nspool = \"/tmp\"\nindex_root = \"/x\"\nseparator = \"/\"\nmaildir = \".\"\n"
+         level = \"debug\"\n[quota]\nmaildirsize = true\n[[quota.mailbox]]\nname = \"Trash\"\nextra = \"-1 MiB\"\n\
+         extra_messages = 5\n[[quota.mailbox]]\nname = \"Junk/*\"\nignore = true\n[[quota.warning]]\nat = \"80%\"\n\
+         [[quota.warning]]\nat = \"95%\"\nof = \"messages\"\nbelow = true\nmessage = false\n\
+         command = [\"/x\", \"{user}\"]\n[store]\nspool = \"/tmp\"\nindex_root = \"/x\"\nseparator = \"/\"\nmaildir = \".\"\n"
             .to_owned(),
         "[directory]\nkind = \"passwd\"\nminimum_uid = 500\n[submission]\nserver = \"mx.example.org:587\"\n\
          tls = \"verify\"\nca_file = \"ca.pem\"\nnotices_from = \"a@example.org\"\n[sieve]\nenabled = false\n"
@@ -237,6 +240,21 @@ fn faults_name_their_line_and_the_remedy() {
         ("postmaster = \"a b@example.org\"\n", 4, "not allowed"),
         ("postmaster = \"ann\"\n", 4, "an address"),
         ("postmaster = \"ann@example.com\"\n", 4, "is no user of this directory"),
+        ("[quota]\nmaildirsise = true\n", 5, "did you mean `maildirsize`"),
+        ("[quota]\nmailboxes = true\n", 5, "did you mean `mailbox`"),
+        ("[[quota.mailbox]]\nname = \"Trash\"\n", 5, "says nothing"),
+        ("[[quota.mailbox]]\nname = \"*\"\nignore = true\n", 5, "all mailboxes"),
+        ("[[quota.mailbox]]\nname = \"T\"\nextra = \"ten\"\n", 6, "\"10%\""),
+        (
+            "[[quota.mailbox]]\nname = \"T\"\nextra = 1\nignore = true\n",
+            7,
+            "no extra",
+        ),
+        ("[quota.mailbox]\nname = \"T\"\n", 4, "[[quota.mailbox]]"),
+        ("[[quota.warning]]\nat = 80\n", 5, "\"80%\""),
+        ("[[quota.warning]]\nat = \"80%\"\nmessage = false\n", 6, "does nothing"),
+        ("[[quota.warning]]\nat = \"80%\"\ncommand = [\"x\"]\n", 6, "whole path"),
+        ("[quota]\nat = \"80%\"\n", 5, "belongs in [[quota.warning]]"),
         ("kind = \"table\"\n", 4, "needs its file"),
         ("kind = \"ldap\"\n", 4, "\"static\", \"table\" or \"passwd\""),
     ] {

@@ -8,8 +8,8 @@ use toml::de::DeValue;
 
 use super::ListenAddress;
 use super::kinds::{Written, Wrong};
-use crate::directory::{FolderName, parse_quota, parse_size};
-use crate::mail::Address;
+use crate::directory::{FolderName, parse_extra, parse_percent, parse_quota, parse_size};
+use crate::mail::{Address, Extra};
 
 /// The longest period: clocks can be asked to wait no longer than this.
 const PERIOD_MAX: Duration = Duration::from_secs(366 * 86_400);
@@ -58,6 +58,17 @@ pub(super) fn limit(written: &Written<'_>) -> Result<Option<u64>, Wrong> {
     let limit = number(written).map(Some);
     let limit = limit.or_else(|| parse_quota(written.get_ref().as_str()?));
     limit.ok_or_else(|| wrong(written))
+}
+
+pub(super) fn extra(written: &Written<'_>) -> Option<Extra> {
+    let amount = number(written).and_then(|number| i64::try_from(number).ok());
+    let extra = amount.map(Extra::Amount);
+    extra.or_else(|| parse_extra(written.get_ref().as_str()?))
+}
+
+pub(super) fn percent(written: &Written<'_>) -> Option<u32> {
+    let digits = written.get_ref().as_str()?.strip_suffix('%')?;
+    parse_percent(digits).filter(|percent| *percent > 0)
 }
 
 const PERIODS: &[(&str, u64)] = &[

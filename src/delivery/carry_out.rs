@@ -5,12 +5,13 @@ use std::time::SystemTime;
 use crate::mail::{Address, Cause, Flags, MailboxName, Outcome, Refusal};
 use crate::message::{Letter, Received, Trace};
 use crate::sieve::{Action, Plan, VacationReply};
-use crate::store::{Publication, Published, Remembered, Staged, Step, Target};
+use crate::store::{Publication, Published, Remembered, Step, StoreError, Target};
 use crate::submission::{Content, Kind, NamedAddress, Notification, Vacation, already_redirected};
 
 use super::errand::Errand;
-use super::failure::Failure;
+use super::failure::{Failure, over_quota};
 use super::notices::placements;
+use super::quota::Room;
 use super::{CORRESPONDENTS_KEPT, DeliveredTo, Delivery, Sorter, correspondents};
 
 /// A plan sorted by stroke.
@@ -81,14 +82,17 @@ impl Sorter {
             return Ok((outcome, Vec::new()));
         }
         let mut targets = self.targets(delivery, std::mem::take(&mut wishes.files));
+        let letter =
+            Letter::new(delivery.parcel.message.clone(), &self.trace(delivery)).to(&delivery.recipient.address);
         if !targets.is_empty()
-            && let Some(outcome) = self.full(delivery)?
+            && let Some(outcome) = self.full(delivery, Room::In(letter.crlf_size(), &targets))?
         {
             return Ok((outcome, Vec::new()));
         }
+        let stage = || delivery.account.stage(&letter, delivery.key);
         let mut staged = match targets.is_empty() {
             true => None,
-            false => Some(self.stage(delivery)?),
+            false => Some(stage()?),
         };
         let (redirected, kept) = self.redirect(delivery, &wishes.redirects)?;
         if kept && !targets.iter().any(|target| target.mailbox.is_inbox()) {
@@ -96,17 +100,33 @@ impl Sorter {
                 mailbox: MailboxName::inbox(),
                 flags: Flags::new(),
             });
-            staged = Some(staged.map_or_else(|| self.stage(delivery), Ok)?);
+            staged = Some(staged.map_or_else(stage, Ok)?);
         }
         let remember = std::mem::take(&mut wishes.remember);
         let outcome = match staged {
-            Some(staged) => self.publish(delivery, staged, targets, remember, redirected)?,
+            Some(staged) => {
+                let publication = self.publication(delivery, targets, remember);
+                let published = match staged.publish(publication.clone()) {
+                    // Others may have made room that the index does not know of yet.
+                    Err(StoreError::OverQuota { .. }) => {
+                        delivery.account.reconcile()?;
+                        stage()?.publish(publication)
+                    }
+                    published => published,
+                };
+                self.published(delivery, published, redirected)?
+            }
             None => self.record(delivery, &wishes, remember, redirected)?,
         };
         let mut errands = Vec::new();
         if !matches!(outcome, Outcome::Delivered { again: true, .. }) {
             errands.extend(self.replies(delivery, wishes.vacations));
             errands.extend(self.notifications(delivery, wishes.notifications));
+        }
+        if matches!(&outcome, Outcome::Delivered { placements, .. } if !placements.is_empty())
+            && self.watches(delivery.found)
+        {
+            errands.push(Errand::warn(delivery));
         }
         Ok((outcome, errands))
     }
@@ -127,7 +147,7 @@ impl Sorter {
         }))
     }
 
-    fn full(&self, delivery: &Delivery<'_>) -> Result<Option<Outcome>, Failure> {
+    fn full(&self, delivery: &Delivery<'_>, room: Room<'_>) -> Result<Option<Outcome>, Failure> {
         let Delivery {
             parcel,
             recipient,
@@ -135,7 +155,7 @@ impl Sorter {
             ..
         } = delivery;
         let reverse_path = &parcel.envelope.reverse_path;
-        match self.is_full(found, &recipient.address, reverse_path, parcel.message.size())? {
+        match self.is_full(found, &recipient.address, reverse_path, room)? {
             None => Ok(None),
             Some(full) => Ok(Some(self.again(delivery)?.unwrap_or(full))),
         }
@@ -170,12 +190,6 @@ impl Sorter {
             Ok(false) => Err("there is no such mailbox; `fileinto :create` would make it".to_owned()),
             Err(error) => Err(Cause::of(&error).to_string()),
         }
-    }
-
-    fn stage<'a>(&self, delivery: &Delivery<'a>) -> Result<Box<dyn Staged + 'a>, Failure> {
-        let letter =
-            Letter::new(delivery.parcel.message.clone(), &self.trace(delivery)).to(&delivery.recipient.address);
-        Ok(delivery.account.stage(&letter, delivery.key)?)
     }
 
     fn trace(&self, delivery: &Delivery<'_>) -> Trace {
@@ -257,36 +271,52 @@ impl Sorter {
         Ok((redirected, kept))
     }
 
-    fn publish(
+    fn publication(
         &self,
         delivery: &Delivery<'_>,
-        staged: Box<dyn Staged + '_>,
         targets: Vec<Target>,
         mut remember: Vec<(Remembered, u64)>,
-        redirected: Vec<String>,
-    ) -> Result<Outcome, Failure> {
+    ) -> Publication {
         let Delivery {
             parcel,
             recipient,
             found,
             ..
         } = delivery;
-        if found.quota.bytes.is_some() || found.quota.messages.is_some() {
+        if found.quota.is_limited() {
             let pair = correspondents(&parcel.envelope.reverse_path, &recipient.address);
             remember.push((pair, CORRESPONDENTS_KEPT));
         }
-        let published = staged.publish(Publication {
+        Publication {
             targets,
             id: parcel.id.clone(),
             remember,
-        })?;
+            quota: Some(found.quota.clone()),
+        }
+    }
+
+    fn published(
+        &self,
+        delivery: &Delivery<'_>,
+        published: Result<Published, StoreError>,
+        redirected: Vec<String>,
+    ) -> Result<Outcome, Failure> {
+        let id = &delivery.parcel.id;
+        let published = match published {
+            Err(error @ StoreError::OverQuota { .. }) => {
+                tracing::info!(%id, "{error}");
+                // Other deliveries took the room meanwhile. What was redirected is not bounced too.
+                return Ok(over_quota(self.options.refuse_over_quota && redirected.is_empty()));
+            }
+            published => published?,
+        };
         let before = match &published {
             Published::Before(id) => Some(id.clone()),
             Published::Placed(_) => None,
         };
         Ok(Outcome::Delivered {
             again: before.is_some(),
-            id: before.unwrap_or_else(|| parcel.id.clone()),
+            id: before.unwrap_or_else(|| id.clone()),
             placements: placements(published),
             redirected,
         })

@@ -6,8 +6,8 @@
 //!
 //! A plan is carried out in three strokes: stage the bytes durably, submit redirects
 //! (they cannot be undone, so they come after what may fail), publish. Replies of
-//! `vacation` and notifications are [`Errand`]s for afterwards: they hold nothing up, not
-//! even the answer.
+//! `vacation`, notifications and warnings about the quota are [`Errand`]s for afterwards:
+//! they hold nothing up, not even the answer.
 
 mod carry_out;
 mod errand;
@@ -16,6 +16,7 @@ mod gate;
 mod inquiry;
 mod key;
 mod notices;
+mod quota;
 mod under_way;
 
 use std::path::PathBuf;
@@ -30,10 +31,12 @@ use crate::submission::Submitter;
 
 pub use errand::Errand;
 pub use notices::{Failed, failed};
+pub use quota::QuotaWarning;
 
 use failure::Failure;
 use gate::Gate;
 use inquiry::Inquiry;
+use quota::Room;
 use under_way::UnderWay;
 
 /// Seconds for which a sender and recipient are remembered, for the answer at RCPT TO:
@@ -51,6 +54,8 @@ pub struct Options {
     pub delivered_to: DeliveredTo,
     /// Whether a full account refuses (552) rather than defers (452).
     pub refuse_over_quota: bool,
+    /// What happens at thresholds of the quota.
+    pub warnings: Vec<QuotaWarning>,
     /// Whether `fileinto` makes a mailbox that is missing without `:create`.
     pub create_mailboxes: bool,
     /// More Received fields than this are a loop.
@@ -144,7 +149,7 @@ impl Sorter {
             Ok(None) => return Err(Outcome::Refused(Refusal::UnknownUser)),
             Err(error) => return Err(Failure::Lookup(error).into_outcome()),
         };
-        match self.is_full(&found, address, reverse_path, size) {
+        match self.is_full(&found, address, reverse_path, Room::Anywhere(size)) {
             Ok(None) => Ok(found),
             Ok(Some(outcome)) => Err(outcome),
             Err(failure) => Err(failure.into_outcome()),
@@ -270,40 +275,6 @@ impl Sorter {
             first.parent()?
         };
         Some(folder.join("global"))
-    }
-
-    // Asked before and after the message; what the index says is looked at again when it
-    // says "full", because users delete with other programs.
-    fn is_full(
-        &self,
-        found: &Found,
-        recipient: &Address,
-        reverse_path: &ReversePath,
-        size: u64,
-    ) -> Result<Option<Outcome>, Failure> {
-        if found.quota.bytes.is_none() && found.quota.messages.is_none() {
-            return Ok(None);
-        }
-        let account = self.store.account(&found.user, &found.home)?;
-        if self.has_room(found, account.as_ref(), size)? {
-            return Ok(None);
-        }
-        account.reconcile()?;
-        if self.has_room(found, account.as_ref(), size)? {
-            return Ok(None);
-        }
-        // It may be the very delivery that filled the box, sent again.
-        let remembered = account.remembers(&correspondents(reverse_path, recipient))?;
-        Ok(Some(failure::over_quota(self.options.refuse_over_quota && !remembered)))
-    }
-
-    fn has_room(&self, found: &Found, account: &dyn Account, size: u64) -> Result<bool, Failure> {
-        let used = account.usage()?;
-        let bytes = u64::try_from(used.size).unwrap_or(0);
-        let messages = u64::try_from(used.messages).unwrap_or(0);
-        let fits =
-            |used: u64, more: u64, limit: Option<u64>| limit.is_none_or(|limit| used.saturating_add(more) <= limit);
-        Ok(fits(bytes, size.max(1), found.quota.bytes) && fits(messages, 1, found.quota.messages))
     }
 }
 

@@ -1,9 +1,9 @@
 //! What is told to people: owners of accounts, and senders of refused mail.
 
-use crate::mail::{Flags, MailboxName, Outcome, Placement, Recipient, ReversePath};
+use crate::mail::{Address, DeliveryId, Flags, MailboxName, Outcome, Placement, Recipient, ReversePath};
 use crate::message::{Letter, Message, Trace};
 use crate::sieve::{FolderError, ScriptError};
-use crate::store::{Publication, Published, Remembered, Target};
+use crate::store::{Account, Publication, Published, Remembered, Target};
 use crate::submission::SubmitError;
 
 /// A recipient who did not get the message, as a notification names him.
@@ -89,6 +89,18 @@ impl Sorter {
             return Ok(());
         }
         let owner = found.addresses.first().unwrap_or(&recipient.address);
+        self.post_notice(*account, owner, &parcel.id, subject, text)
+    }
+
+    /// Puts a notice into an owner's INBOX, whatever his quota.
+    pub(super) fn post_notice(
+        &self,
+        account: &dyn Account,
+        owner: &Address,
+        id: &DeliveryId,
+        subject: &str,
+        text: &str,
+    ) -> Result<(), Failure> {
         let content = self.submitter.composer().notice(owner, subject, text);
         let mut bytes = Vec::new();
         std::io::Read::read_to_end(&mut content.reader(), &mut bytes).map_err(Failure::Spool)?;
@@ -108,8 +120,9 @@ impl Sorter {
         };
         let publication = Publication {
             targets: vec![target],
-            id: parcel.id.clone(),
+            id: id.clone(),
             remember: Vec::new(),
+            quota: None,
         };
         staged.publish(publication)?;
         Ok(())

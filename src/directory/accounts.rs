@@ -6,8 +6,8 @@ use std::path::{Component, Path, PathBuf};
 
 use super::matching::{Matching, fold_domain, is_postmaster};
 use super::table_file::{Entry, Fault, TableError, TableFormat, parse};
-use super::{FolderName, Found, Options, Quota};
-use crate::mail::Address;
+use super::{FolderName, Found, Options};
+use crate::mail::{Address, Quota};
 
 /// Where the accounts come from and how they are understood.
 pub(super) struct TableSource {
@@ -38,7 +38,7 @@ impl TableSource {
             domains: options.domains.iter().map(|domain| fold_domain(domain)).collect(),
             matching: Matching::new(options),
             postmaster: options.postmaster.clone(),
-            quota: options.quota,
+            quota: options.quota.clone(),
         }
     }
 
@@ -85,6 +85,8 @@ impl TableSource {
             quota: Quota {
                 bytes: limit(entry.quota, self.quota.bytes),
                 messages: limit(entry.quota_messages, self.quota.messages),
+                // The first that matches counts, so the account's own come first.
+                rules: entry.rules.iter().chain(&self.quota.rules).cloned().collect(),
             },
             addresses: vec![address],
         })

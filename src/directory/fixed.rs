@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::matching::{Candidate, Matching, fold_domain, is_postmaster};
-use super::{Directory, FolderName, Found, LookupError, OpenError, Options, Quota, Source};
-use crate::mail::Address;
+use super::{Directory, FolderName, Found, LookupError, OpenError, Options, Source};
+use crate::mail::{Address, Quota};
 
 /// Users whose home is `{root}/{domain}/{local}`.
 pub struct Static {
@@ -42,7 +42,7 @@ impl Static {
             domains,
             users,
             postmaster: options.postmaster.clone(),
-            quota: options.quota,
+            quota: options.quota.clone(),
         };
         match &options.postmaster {
             Some(address) if directory.postmaster().is_none() => Err(OpenError::Postmaster(address.clone())),
@@ -72,7 +72,7 @@ impl Static {
             user: address.to_string(),
             home: local.below(&domain.below(&self.root)),
             detail: candidate.detail,
-            quota: self.quota,
+            quota: self.quota.clone(),
             addresses: vec![address],
         })
     }

@@ -16,12 +16,12 @@ mod table_file;
 
 use std::path::{Path, PathBuf};
 
-use crate::mail::Address;
+use crate::mail::{Address, Quota};
 
 pub use fixed::Static;
 pub use folder_name::FolderName;
 pub use passwd::Passwd;
-pub use quantity::{parse_quota, parse_size, show_size};
+pub use quantity::{parse_extra, parse_percent, parse_quota, parse_size, show_extra, show_size};
 pub use table::Table;
 pub use table_file::{TableError, TableFormat};
 
@@ -35,19 +35,10 @@ pub struct Found {
     pub home: PathBuf,
     /// What stood behind the delimiter in the local part (RFC 5233 `:detail`).
     pub detail: Option<String>,
-    /// The most bytes and messages the account may hold; none: no limit.
+    /// The most bytes and messages the account may hold.
     pub quota: Quota,
     /// All addresses under which it gets mail, the main one first.
     pub addresses: Vec<Address>,
-}
-
-/// Limits of an account.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Quota {
-    /// Bytes of all messages, with lines ending in CRLF.
-    pub bytes: Option<u64>,
-    /// Number of messages.
-    pub messages: Option<u64>,
 }
 
 /// Why a lookup has no answer; always temporary.
@@ -94,7 +85,7 @@ pub struct Options {
     pub case_sensitive: bool,
     /// Who gets the mail of `postmaster` where no account has that name (RFC 5321 §4.5.1).
     pub postmaster: Option<Address>,
-    /// The limits of accounts that have none of their own.
+    /// The limits of accounts that have none of their own; its rules come behind theirs.
     pub quota: Quota,
 }
 

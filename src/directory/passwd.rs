@@ -3,8 +3,8 @@
 use nix::unistd::{User, geteuid};
 
 use super::matching::{Matching, fold_domain, is_postmaster};
-use super::{Directory, FolderName, Found, LookupError, Options, Quota};
-use crate::mail::Address;
+use super::{Directory, FolderName, Found, LookupError, Options};
+use crate::mail::{Address, Quota};
 
 /// System accounts; for `deliver`, which runs as the user whose mail it is.
 ///
@@ -37,7 +37,7 @@ impl Passwd {
             matching: Matching::new(options),
             domains: options.domains.iter().map(|domain| fold_domain(domain)).collect(),
             postmaster: options.postmaster.clone(),
-            quota: options.quota,
+            quota: options.quota.clone(),
             minimum_uid,
         }
     }
@@ -97,7 +97,7 @@ impl Passwd {
         Ok(Found {
             home: user.dir,
             detail,
-            quota: self.quota,
+            quota: self.quota.clone(),
             addresses,
             user: user.name,
         })

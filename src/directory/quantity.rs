@@ -1,4 +1,6 @@
-//! Sizes in bytes as people write them.
+//! Sizes in bytes, and what comes on top of a limit, as people write them.
+
+use crate::mail::Extra;
 
 /// Units from the largest to the smallest; the binary ones first, as they are printed.
 const UNITS: &[(&str, u64)] = &[
@@ -50,6 +52,45 @@ pub fn show_size(bytes: u64) -> String {
     }
 }
 
+/// What comes on top of a limit: `10%`, a size or a number; a sign may stand before it.
+#[must_use]
+pub fn parse_extra(text: &str) -> Option<Extra> {
+    let text = text.trim();
+    let (negative, amount) = match text.strip_prefix('-') {
+        Some(amount) => (true, amount),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if let Some(number) = amount.strip_suffix('%') {
+        // In files of Dovecot's a percent sign is written twice.
+        let percent = parse_percent(number.strip_suffix('%').unwrap_or(number))?;
+        let percent = i32::try_from(percent).ok()?;
+        return Some(Extra::Percent(if negative { -percent } else { percent }));
+    }
+    let amount = i64::try_from(parse_size(amount)?).ok()?;
+    Some(Extra::Amount(if negative { -amount } else { amount }))
+}
+
+/// A number of hundredths, without its sign.
+#[must_use]
+pub fn parse_percent(digits: &str) -> Option<u32> {
+    let digits = digits.trim();
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|percent| is_number && *percent <= 1_000_000)
+}
+
+/// As [`parse_extra`] reads it; an amount is one of bytes where `bytes` says so.
+#[must_use]
+pub fn show_extra(extra: Extra, bytes: bool) -> String {
+    match extra {
+        Extra::Percent(percent) => format!("{percent}%"),
+        Extra::Amount(amount) if bytes => {
+            let sign = if amount < 0 { "-" } else { "" };
+            format!("{sign}{}", show_size(amount.unsigned_abs()))
+        }
+        Extra::Amount(amount) => amount.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,5 +124,31 @@ mod tests {
             assert_eq!(parse_size(&show_size(bytes)), Some(bytes));
         }
         assert_eq!(show_size(50 << 20), "50 MiB");
+    }
+
+    #[test]
+    fn extras() {
+        for (text, expected, shown) in [
+            ("10%", Some(Extra::Percent(10)), "10%"),
+            ("+10%%", Some(Extra::Percent(10)), "10%"),
+            ("-5 %", Some(Extra::Percent(-5)), "-5%"),
+            ("100 MiB", Some(Extra::Amount(100 << 20)), "100 MiB"),
+            ("-1 KiB", Some(Extra::Amount(-1024)), "-1 KiB"),
+            ("0", Some(Extra::Amount(0)), "0 B"),
+            ("", None, ""),
+            ("%", None, ""),
+            ("--1", None, ""),
+            ("-+1", None, ""),
+            ("1.5%", None, ""),
+            ("9999999%", None, ""),
+            ("+5%5%", None, ""),
+        ] {
+            assert_eq!(parse_extra(text), expected, "{text:?}");
+            if let Some(extra) = expected {
+                assert_eq!(show_extra(extra, true), shown);
+                assert_eq!(parse_extra(shown), expected);
+            }
+        }
+        assert_eq!(show_extra(Extra::Amount(-7), false), "-7");
     }
 }

@@ -165,8 +165,9 @@ impl Stamp {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Quota, Source, folder_name::HOSTILE};
+    use super::super::{Source, folder_name::HOSTILE};
     use super::*;
+    use crate::mail::Quota;
 
     const USERS: &str = r#"
 ["ann@example.org"]
@@ -189,7 +190,7 @@ aliases = ["a-b@example.org"]
             postmaster: Some(Address::parse("bob@example.org").unwrap()),
             quota: Quota {
                 bytes: Some(7),
-                messages: None,
+                ..Quota::default()
             },
         }
     }

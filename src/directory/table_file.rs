@@ -8,11 +8,16 @@
 //! quota = "1 GiB"                 # or "none"
 //! quota_messages = 100000
 //! aliases = ["info@example.org", "@example.net"]   # "@domain": all else in it
+//! quota_mailbox = [
+//!     { name = "Trash", extra = "10%" },           # or "100 MiB"; extra_messages = 100
+//!     { name = "Junk*", ignore = true },
+//! ]
 //! ```
 //!
 //! The other form is `address:password:uid:gid:gecos:home:shell:extra`, as Dovecot's
 //! passwd-file has it. Of `extra` the words `quota=`, `quota_messages=`, `aliases=`
-//! (separated by commas) and `userdb_quota_rule=*:storage=1G` count; the other
+//! (separated by commas), `userdb_quota_rule=*:storage=1G` and
+//! `userdb_quota_rule2=Trash:storage=+100M` (or `:ignore`) count; the other
 //! fields may be empty and are not used.
 
 use std::ops::Range;
@@ -21,7 +26,8 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{parse_quota, parse_size};
+use super::{parse_extra, parse_quota, parse_size};
+use crate::mail::{Extra, MailboxPattern, QuotaEffect, QuotaRule};
 
 /// How the file of a table is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,6 +77,8 @@ pub(super) struct Entry {
     /// None: the default counts.
     pub quota_messages: Option<Option<u64>>,
     pub aliases: Vec<String>,
+    /// How single mailboxes count.
+    pub rules: Vec<QuotaRule>,
 }
 
 /// A line and what is wrong with it.
@@ -113,7 +121,11 @@ fn parse_toml(text: &str) -> Result<Vec<Entry>, Fault> {
             ..Entry::default()
         };
         for (key, value) in keys {
-            set_key(&mut entry, key.get_ref(), value).map_err(|what| (line(value.span()), what))?;
+            let done = match key.get_ref().as_ref() {
+                "quota_mailbox" => add_rules(&mut entry, value),
+                key => set_key(&mut entry, key, value).map_err(|what| (value.span(), what)),
+            };
+            done.map_err(|(span, what)| (line(span), what))?;
         }
         entries.push(entry);
     }
@@ -138,11 +150,70 @@ fn set_key(entry: &mut Entry, key: &str, value: &Spanned<DeValue<'_>>) -> Result
         }
         _ => {
             return Err(format!(
-                "{key:?} is no key of an account; there are home, quota, quota_messages, aliases"
+                "{key:?} is no key of an account; there are home, quota, quota_messages, quota_mailbox, aliases"
             ));
         }
     }
     Ok(())
+}
+
+fn add_rules(entry: &mut Entry, value: &Spanned<DeValue<'_>>) -> Result<(), (Range<usize>, String)> {
+    let wrong = "quota_mailbox must be a list of rules: [{ name = \"Trash\", extra = \"10%\" }]";
+    let rules = value.get_ref().as_array();
+    for rule in rules.ok_or((value.span(), wrong.to_owned()))?.iter() {
+        let found = match rule.get_ref() {
+            DeValue::Table(keys) => mailbox_rule(keys),
+            _ => Err(wrong.to_owned()),
+        };
+        entry.rules.push(found.map_err(|what| (rule.span(), what))?);
+    }
+    Ok(())
+}
+
+fn mailbox_rule(keys: &DeTable<'_>) -> Result<QuotaRule, String> {
+    let (mut mailboxes, mut ignore) = (None, false);
+    let (mut bytes, mut messages) = (None, None);
+    for (key, value) in keys {
+        let value = value.get_ref();
+        match key.get_ref().as_ref() {
+            "name" => mailboxes = Some(pattern(value.as_str().ok_or("name must be a text")?)?),
+            "extra" => bytes = Some(extra_of(value).ok_or("extra must be a size or a percentage, such as \"10%\"")?),
+            "extra_messages" => {
+                let wrong = "extra_messages must be a number or a percentage, such as \"10%\"";
+                messages = Some(extra_of(value).ok_or(wrong)?);
+            }
+            "ignore" => ignore = value.as_bool().ok_or("ignore must be true or false")?,
+            key => {
+                return Err(format!(
+                    "{key:?} is no key of a rule; there are name, extra, extra_messages, ignore"
+                ));
+            }
+        }
+    }
+    let effect = match (ignore, bytes.or(messages)) {
+        (true, Some(_)) => return Err("a mailbox that is ignored needs no extra".to_owned()),
+        (false, None) => return Err("the rule says nothing: write extra, extra_messages or ignore".to_owned()),
+        (true, None) => QuotaEffect::Ignore,
+        (false, Some(_)) => QuotaEffect::Extra {
+            bytes: bytes.unwrap_or_default(),
+            messages: messages.unwrap_or_default(),
+        },
+    };
+    Ok(QuotaRule {
+        mailboxes: mailboxes.ok_or("the rule has no name of a mailbox")?,
+        effect,
+    })
+}
+
+fn pattern(text: &str) -> Result<MailboxPattern, String> {
+    MailboxPattern::parse(text).map_err(|error| error.to_string())
+}
+
+fn extra_of(value: &DeValue<'_>) -> Option<Extra> {
+    match value {
+        DeValue::Integer(number) if number.radix() == 10 => Some(Extra::Amount(number.as_str().parse().ok()?)),
+        value => parse_extra(value.as_str()?),
+    }
 }
 
 fn limit(value: &DeValue<'_>) -> Option<Option<u64>> {
@@ -188,28 +259,74 @@ fn extra(entry: &mut Entry, key: &str, value: &str) -> Result<(), String> {
         "quota" => entry.quota = Some(parse_quota(value).ok_or_else(wrong)?),
         "quota_messages" => entry.quota_messages = Some(parse_quota(value).ok_or_else(wrong)?),
         "aliases" => entry.aliases = value.split(',').filter(|a| !a.is_empty()).map(str::to_owned).collect(),
-        "userdb_quota_rule" => quota_rule(entry, value).ok_or_else(wrong)?,
+        _ if is_quota_rule(key) => {
+            return quota_rule(entry, value).ok_or_else(|| {
+                format!("{key}={value} is no rule; write *:storage=1G, Trash:storage=+100M or Trash:ignore")
+            });
+        }
         _ => {}
     }
     Ok(())
 }
 
-// Dovecot's rule `*:storage=1G` or `*:bytes=…` or `*:messages=…`; rules of single
-// mailboxes do not count for the account.
+// `userdb_quota_rule`, `userdb_quota_rule2` and so on.
+fn is_quota_rule(key: &str) -> bool {
+    let number = key.strip_prefix("userdb_quota_rule");
+    number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+// Dovecot's rule `*:storage=1G` (or `bytes=…`, `messages=…`; 0 is no limit) for the account,
+// `Trash:storage=+100M` (or `+10%`) or `Trash:ignore` for mailboxes.
 fn quota_rule(entry: &mut Entry, rule: &str) -> Option<()> {
-    let Some(limits) = rule.strip_prefix("*:") else {
+    let (mailbox, limits) = rule.split_once(':')?;
+    if !matches!(mailbox, "*" | "?") {
+        entry.rules.push(QuotaRule {
+            mailboxes: MailboxPattern::parse(mailbox).ok()?,
+            effect: rule_effect(limits)?,
+        });
         return Some(());
-    };
+    }
+    let some = |limit: u64| (limit > 0).then_some(limit);
     for limit in limits.split(':') {
         let (kind, value) = limit.split_once('=')?;
         match kind {
-            "storage" => entry.quota = Some(Some(rule_size(value, 1024)?)),
-            "bytes" => entry.quota = Some(Some(rule_size(value, 1)?)),
-            "messages" => entry.quota_messages = Some(Some(value.parse().ok()?)),
+            "storage" => entry.quota = Some(some(rule_size(value, 1024)?)),
+            "bytes" => entry.quota = Some(some(rule_size(value, 1)?)),
+            "messages" => entry.quota_messages = Some(some(value.parse().ok()?)),
             _ => return None,
         }
     }
     Some(())
+}
+
+// An amount without a sign is on top as well.
+fn rule_effect(limits: &str) -> Option<QuotaEffect> {
+    if limits == "ignore" {
+        return Some(QuotaEffect::Ignore);
+    }
+    let (mut bytes, mut messages) = (Extra::default(), Extra::default());
+    for limit in limits.split(':') {
+        let (kind, value) = limit.split_once('=')?;
+        match kind {
+            "storage" => bytes = rule_extra(value, 1024)?,
+            "bytes" => bytes = rule_extra(value, 1)?,
+            "messages" => messages = rule_extra(value, 1)?,
+            _ => return None,
+        }
+    }
+    Some(QuotaEffect::Extra { bytes, messages })
+}
+
+fn rule_extra(value: &str, unit: u64) -> Option<Extra> {
+    if value.ends_with('%') {
+        return parse_extra(value);
+    }
+    let (sign, amount) = match value.strip_prefix('-') {
+        Some(amount) => (-1, amount),
+        None => (1, value.strip_prefix('+').unwrap_or(value)),
+    };
+    let amount = i64::try_from(rule_size(amount, unit)?).ok()?;
+    Some(Extra::Amount(sign * amount))
 }
 
 // Its units are binary, by one letter; without one, `storage` counts kibibytes.
@@ -266,12 +383,63 @@ mod tests {
     }
 
     #[test]
+    fn rules_of_mailboxes() {
+        let extra = |bytes, messages| QuotaEffect::Extra { bytes, messages };
+        let none = Extra::default();
+        for (rule, name, effect) in [
+            ("Trash:storage=+100M", "Trash", extra(Extra::Amount(100 << 20), none)),
+            ("Trash:storage=+10%%", "Trash", extra(Extra::Percent(10), none)),
+            ("Trash:storage=1", "Trash", extra(Extra::Amount(1024), none)),
+            (
+                "Lists/*:bytes=-5:messages=+7",
+                "Lists.*",
+                extra(Extra::Amount(-5), Extra::Amount(7)),
+            ),
+            ("SPAM:ignore", "SPAM", QuotaEffect::Ignore),
+        ] {
+            let text = format!("ann@example.org:::::::userdb_quota_rule=*:storage=0 userdb_quota_rule2={rule}");
+            let entries = parse_passwd(&text).expect(rule);
+            assert_eq!(entries[0].rules[0].mailboxes.to_string(), name);
+            assert_eq!(entries[0].rules[0].effect, effect, "{rule}");
+            assert_eq!(entries[0].quota, Some(None), "0 is no limit");
+        }
+        let text = "[\"a@b\"]\nquota_mailbox = [\n  { name = \"Trash\", extra = \"10%\", extra_messages = 5 },\n  \
+                    { name = \"Junk*\", ignore = true },\n]\n[[\"c@b\".quota_mailbox]]\nname = \"x\"\nextra = -7\n";
+        let entries = parse_toml(text).unwrap();
+        assert_eq!(entries[0].rules[0].effect, extra(Extra::Percent(10), Extra::Amount(5)));
+        assert_eq!(entries[0].rules[1].effect, QuotaEffect::Ignore);
+        assert_eq!(entries[1].rules[0].effect, extra(Extra::Amount(-7), none));
+    }
+
+    #[test]
     fn names_the_line() {
         for (text, line, word) in [
             ("[\"a@b\"]\nhome = 1", 2, "home"),
             ("[\"a@b\"]\n\nquotta = 1", 3, "quotta"),
             ("[\"a@b\"]\nquota = \"much\"", 2, "quota"),
             ("[\"a@b\"]\naliases = [1]", 2, "aliases"),
+            ("[\"a@b\"]\nquota_mailbox = 1", 2, "list of rules"),
+            (
+                "[\"a@b\"]\nquota_mailbox = [\n{ name = \"x\", extra = 1 },\n{ name = \"x\" }]",
+                4,
+                "nothing",
+            ),
+            (
+                "[\"a@b\"]\nquota_mailbox = [{ name = \"*\", ignore = true }]",
+                2,
+                "all mailboxes",
+            ),
+            (
+                "[\"a@b\"]\nquota_mailbox = [{ name = \"x\", ignore = true, extra = 1 }]",
+                2,
+                "no extra",
+            ),
+            ("[\"a@b\"]\nquota_mailbox = [{ extra = \"1%\" }]", 2, "no name"),
+            (
+                "[\"a@b\"]\n\n[[\"a@b\".quota_mailbox]]\nname = \"x\"\nmore = 1",
+                3,
+                "\"more\" is no key",
+            ),
             ("x = 1", 1, "table"),
             ("[\"a@b\"]\nhome = \"x", 2, ""),
             ("[\"a@b\"]\n[\"a@b\"]", 2, "duplicate"),
@@ -280,14 +448,21 @@ mod tests {
             assert_eq!(at, line, "{text}: {what}");
             assert!(what.contains(word), "{text}: {what}");
         }
-        for text in ["ok@b\n:x", "ok@b\na@b:::::/srv/%d/%n", "ok@b\na@b:::::::quota=x"] {
+        for text in [
+            "ok@b\n:x",
+            "ok@b\na@b:::::/srv/%d/%n",
+            "ok@b\na@b:::::::quota=x",
+            "ok@b\na@b:::::::userdb_quota_rule=*:ignore",
+            "ok@b\na@b:::::::userdb_quota_rule2=Trash:storage=x",
+            "ok@b\na@b:::::::userdb_quota_rule2=a..b:ignore",
+        ] {
             assert_eq!(parse_passwd(text).unwrap_err().0, 2, "{text}");
         }
     }
 
     proptest::proptest! {
         #[test]
-        fn never_panics(text in ".{0,200}", lines in "([a@:%=,.*\"\\[\\]{}#\n ]|quota|userdb_quota_rule=\\*:|home){0,60}") {
+        fn never_panics(text in ".{0,200}", lines in "([a@:%=,.*\"\\[\\]{}#\n ]|quota|userdb_quota_rule=\\*:|userdb_quota_rule2=Trash:storage=|quota_mailbox|name|extra|home){0,60}") {
             for text in [text, lines] {
                 let _ = parse_toml(&text);
                 let _ = parse_passwd(&text);

@@ -13,7 +13,7 @@ const COLUMNS: &str = "id, name, folder, mailboxid, special_use, uidvalidity, ui
                        modseqs_reserved, messages, unseen, deleted, size, new_stamp, cur_stamp";
 /// Counts of a table of messages.
 const RECOUNT: &str = "SELECT count(*), coalesce(sum(flags & 8 = 0), 0), coalesce(sum(flags & 4 <> 0), 0), \
-                       coalesce(sum(size), 0) FROM message";
+                       coalesce(sum(size), 0) FROM message WHERE mailbox = ?";
 
 /// A mailbox as the index has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,10 +88,16 @@ impl Index {
     /// # Errors
     /// Where they cannot be read.
     pub fn recount(&self, mailbox: &MailboxRow) -> Result<Counts, IndexError> {
-        let counts = self.rows(&format!("{RECOUNT} WHERE mailbox = ?"), [mailbox.id], |row| {
-            read_counts(row, 0)
-        })?;
+        let counts = self.rows(RECOUNT, [mailbox.id], |row| read_counts(row, 0))?;
         Ok(counts.into_iter().next().unwrap_or_default())
+    }
+
+    /// Name, bytes and messages of each mailbox.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub fn sizes(&self) -> Result<Vec<(String, u64, u64)>, IndexError> {
+        self.rows(SIZES, [], read_size)
     }
 
     /// The counts of the whole account.
@@ -106,7 +112,26 @@ impl Index {
     }
 }
 
+const SIZES: &str = "SELECT name, size, messages FROM mailbox";
+
 impl Transaction<'_> {
+    /// As [`Index::recount`].
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub fn recount(&self, mailbox: &MailboxRow) -> Result<Counts, IndexError> {
+        let counts = self.rows(RECOUNT, [mailbox.id], |row| read_counts(row, 0))?;
+        Ok(counts.into_iter().next().unwrap_or_default())
+    }
+
+    /// As [`Index::sizes`].
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub fn sizes(&self) -> Result<Vec<(String, u64, u64)>, IndexError> {
+        self.rows(SIZES, [], read_size)
+    }
+
     /// All mailboxes by name.
     ///
     /// # Errors
@@ -226,6 +251,15 @@ fn read_counts(row: &Row<'_>, column: usize) -> rusqlite::Result<Counts> {
         deleted: row.get(column + 2)?,
         size: row.get(column + 3)?,
     })
+}
+
+// A count that has drifted below zero is none.
+fn read_size(row: &Row<'_>) -> rusqlite::Result<(String, u64, u64)> {
+    let count = |column| {
+        let count: i64 = row.get(column)?;
+        Ok::<_, rusqlite::Error>(u64::try_from(count).unwrap_or(0))
+    };
+    Ok((row.get(0)?, count(1)?, count(2)?))
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<MailboxRow> {

@@ -2,7 +2,7 @@
 
 use rusqlite::params;
 
-use crate::mail::{Address, DeliveryId, UidValidity};
+use crate::mail::{Address, DeliveryId, Threshold, UidValidity};
 
 use super::open::Rows;
 use super::{Index, IndexError, Transaction};
@@ -53,6 +53,8 @@ pub enum Remembered {
         /// The recipient.
         to: Address,
     },
+    /// A threshold of the quota that was reached.
+    Reached(Threshold),
 }
 
 impl Remembered {
@@ -62,6 +64,7 @@ impl Remembered {
             Remembered::Duplicate(id) => ("duplicate", id.clone()),
             Remembered::Notice(about) => ("notice", about.clone()),
             Remembered::Correspondents { from, to } => ("correspondents", format!("{} {from}", to.folded())),
+            Remembered::Reached(Threshold { percent, unit }) => ("reached", format!("{percent}% {unit}")),
         }
     }
 }
@@ -148,6 +151,16 @@ impl Transaction<'_> {
             params![kind, id, until],
         )
         .map(drop)
+    }
+
+    /// Forgets one thing before its time.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn unremember(&self, what: &Remembered) -> Result<(), IndexError> {
+        let (kind, id) = what.key();
+        self.execute("DELETE FROM memory WHERE kind = ? AND id = ?", params![kind, id])
+            .map(drop)
     }
 
     /// Forgets what has had its time.

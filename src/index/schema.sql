@@ -89,7 +89,7 @@ CREATE TABLE step (
 ) STRICT, WITHOUT ROWID;
 
 -- What is remembered until a time: vacation replies, ids of `duplicate`, notices,
--- senders of deliveries to accounts with a quota.
+-- senders of deliveries to accounts with a quota, thresholds of it that were reached.
 CREATE TABLE memory (
     kind  TEXT NOT NULL,
     id    TEXT NOT NULL,

@@ -1,7 +1,7 @@
 //! What a delivery asks of an account.
 
 use crate::index::{Remembered, Step};
-use crate::mail::{DeliveryId, Flags, MailboxName, Placement};
+use crate::mail::{DeliveryId, Flags, MailboxName, Placement, Quota};
 use crate::message::Letter;
 
 use super::StoreError;
@@ -46,7 +46,8 @@ pub trait Staged: Send {
     /// delivery that was done before nothing is done again.
     ///
     /// # Errors
-    /// Where not all of it could be done; what was done is remembered under its key.
+    /// [`StoreError::OverQuota`]; or where not all of it could be done: what was done is
+    /// remembered under its key.
     fn publish(self: Box<Self>, publication: Publication) -> Result<Published, StoreError>;
 }
 
@@ -59,6 +60,9 @@ pub struct Publication {
     pub id: DeliveryId,
     /// What to remember with it, each for some seconds.
     pub remember: Vec<(Remembered, u64)>,
+    /// The limits that hold for it. Looked at in the transaction that publishes, so that no
+    /// two share the last room; not for the rest of a delivery of which a part was done.
+    pub quota: Option<Quota>,
 }
 
 /// One mailbox that gets a copy.

@@ -1,7 +1,7 @@
 //! What a store can fail with.
 
 use crate::index::IndexError;
-use crate::mail::{MailboxName, Uid};
+use crate::mail::{MailboxName, QuotaUnit, Uid};
 use crate::maildir::DiskError;
 
 /// What went wrong in a store.
@@ -63,6 +63,18 @@ pub enum StoreError {
     UnderWay {
         /// The account.
         user: String,
+    },
+    /// There is no room for a message.
+    #[error("{user} is over quota: {used} of {limit} {unit}")]
+    OverQuota {
+        /// The account.
+        user: String,
+        /// What is counted.
+        unit: QuotaUnit,
+        /// What is used of it without the message.
+        used: u64,
+        /// The limit for where it was to go.
+        limit: u64,
     },
 }
 

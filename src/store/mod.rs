@@ -18,9 +18,12 @@ mod error;
 mod local;
 mod mailboxes;
 mod messages;
+mod quota;
 
 use std::path::Path;
 use std::sync::Arc;
+
+use crate::mail::{Crossing, Quota, Threshold, Usage};
 
 pub use crate::index::{Counts, Delivery, Remembered, Step};
 pub use crate::maildir::Disk;
@@ -29,6 +32,7 @@ pub use error::StoreError;
 pub use local::{LocalStore, Options};
 pub use mailboxes::{MailboxStatus, Mailboxes};
 pub use messages::{Alteration, Altered, Body, Changes, Detail, Entry, Messages, Transferred, Watch};
+pub use quota::{Drift, Recount};
 
 /// A place with accounts.
 pub trait Store: Send + Sync {
@@ -56,6 +60,26 @@ pub trait Account: Deliveries + Mailboxes + Messages {
     /// # Errors
     /// Where they cannot be read.
     fn usage(&self) -> Result<Counts, StoreError>;
+
+    /// What counts for a quota, as the index has it.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    fn quota_usage(&self, quota: &Quota) -> Result<Usage, StoreError>;
+
+    /// The thresholds of a quota that what is used has crossed since this was last asked,
+    /// in their order. It is remembered durably: of two who ask at once one is told.
+    ///
+    /// # Errors
+    /// Where it cannot be told; it will be then.
+    fn quota_crossings(&self, quota: &Quota, thresholds: &[Threshold]) -> Result<Vec<Crossing>, StoreError>;
+
+    /// Brings the index up to what other programs did, counts all messages anew, and
+    /// rewrites what is kept of the usage for other programs.
+    ///
+    /// # Errors
+    /// Where the mail cannot be read or the counts not be written.
+    fn recount(&self, quota: &Quota) -> Result<Recount, StoreError>;
 
     /// Compares index and mail and says in words what does not agree; empty where all does.
     ///

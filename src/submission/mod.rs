@@ -12,6 +12,7 @@ mod content;
 mod error;
 #[cfg(test)]
 mod fake_server;
+pub(crate) mod program;
 mod redirect;
 mod sendmail;
 mod server;

@@ -1,25 +1,19 @@
 //! A sendmail program: argv, standard input, exit code. Never a shell.
 
 use std::fs::File;
-use std::io::{self, Read, Seek};
-use std::os::unix::process::CommandExt;
+use std::io::{self, Seek};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Instant;
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
-
+use super::program::{self, End};
 use crate::mail::{Address, ReversePath};
 use crate::submission::{Content, Receipt, SubmitError};
 
-/// What is kept of the program's words, in bytes.
-const OUTPUT_MAX: u64 = 1000;
-
 /// Runs `program` once for all recipients and waits for its end, at most until `deadline`.
 ///
-/// Input and output go through unlinked files, not pipes: a program that neither reads nor ends,
-/// or leaves a child behind, can then block nothing here.
+/// The input comes from an unlinked file, not a pipe: a program that does not read it blocks
+/// nothing here.
 pub(super) fn run(
     program: &Path,
     deadline: Instant,
@@ -27,34 +21,27 @@ pub(super) fn run(
     recipients: &[Address],
     content: &Content,
 ) -> Result<Receipt, SubmitError> {
-    let input = content_file(content)?;
-    let mut words = tempfile::tempfile().map_err(|source| SubmitError::Content { source })?;
-    let not_run = |source| SubmitError::Program {
+    let mut command = Command::new(program);
+    command
+        .args(arguments(reverse_path, recipients))
+        .stdin(content_file(content)?)
+        .stdout(Stdio::null());
+    let ended = program::run(command, deadline).map_err(|source| SubmitError::Program {
         program: program.to_owned(),
         source,
-    };
-    let mut child = Command::new(program)
-        .args(arguments(reverse_path, recipients))
-        .stdin(input)
-        .stdout(Stdio::null())
-        .stderr(words.try_clone().map_err(not_run)?)
-        .process_group(0)
-        .spawn()
-        .map_err(not_run)?;
-    let Some(status) = wait(&mut child, deadline).map_err(not_run)? else {
-        return Err(SubmitError::ProgramTimeout {
+    })?;
+    match ended {
+        End::Exited(status, _) if status.success() => Ok(Receipt::default()),
+        End::Exited(status, output) => Err(SubmitError::ProgramFailed {
             program: program.to_owned(),
-        });
-    };
-    if status.success() {
-        return Ok(Receipt::default());
+            status,
+            output,
+            permanent: is_permanent(status),
+        }),
+        End::Killed => Err(SubmitError::ProgramTimeout {
+            program: program.to_owned(),
+        }),
     }
-    Err(SubmitError::ProgramFailed {
-        program: program.to_owned(),
-        status,
-        output: one_line(&mut words),
-        permanent: is_permanent(status),
-    })
 }
 
 // -i: a line with a single dot does not end the message. `--` ends the options, so an address
@@ -77,44 +64,10 @@ fn content_file(content: &Content) -> Result<File, SubmitError> {
     Ok(file)
 }
 
-/// The status; none where the time was up and the program, with what it started, was killed.
-fn wait(child: &mut Child, deadline: Instant) -> io::Result<Option<ExitStatus>> {
-    let mut pause = Duration::from_millis(2);
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
-        }
-        if Instant::now() >= deadline {
-            if let Ok(id) = i32::try_from(child.id()) {
-                // It leads its own process group; a group that is gone needs no signal.
-                let _ = killpg(Pid::from_raw(id), Signal::SIGKILL);
-            }
-            child.wait()?;
-            return Ok(None);
-        }
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(50));
-    }
-}
-
 // sysexits(3): 65 EX_DATAERR, 67 EX_NOUSER, 68 EX_NOHOST, 69 EX_UNAVAILABLE. All else, a wrong
 // option (64) and a signal included, may be mended by the postmaster.
 fn is_permanent(status: ExitStatus) -> bool {
     matches!(status.code(), Some(65 | 67 | 68 | 69))
-}
-
-fn one_line(words: &mut File) -> String {
-    let mut bytes = Vec::new();
-    // What cannot be read back is not worth a second error.
-    let _ = words.rewind();
-    let _ = words.take(OUTPUT_MAX).read_to_end(&mut bytes);
-    let text = String::from_utf8_lossy(&bytes).replace(char::is_control, " ");
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if text.is_empty() {
-        "it wrote no message".to_owned()
-    } else {
-        text
-    }
 }
 
 #[cfg(test)]
@@ -123,6 +76,7 @@ mod tests {
     use std::io::Write;
     use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
+    use std::time::Duration;
 
     use super::*;
     use crate::submission::Kind;

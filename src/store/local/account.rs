@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::index::{Counts, Durability, FileRow, Index, MailboxRow, Remembered, Step, Transaction};
-use crate::mail::{DeliveryId, Flags, MailboxName, ModSeq, SpecialUse, Uid, UidSet, UidValidity};
+use crate::mail::{
+    Crossing, DeliveryId, Flags, MailboxName, ModSeq, Quota, SpecialUse, Threshold, Uid, UidSet, UidValidity, Usage,
+};
 use crate::maildir::{DiskError, Folders, Place, Seen};
 use crate::message::{Letter, Message};
 
@@ -17,8 +19,8 @@ use super::pool::Pool;
 use super::publish::{LocalStaged, Ticket};
 use super::{Options, lock};
 use crate::store::{
-    Account, Alteration, Altered, Body, Changes, Deliveries, Detail, Entry, MailboxStatus, Mailboxes, Messages, Staged,
-    StoreError, Transferred, Watch,
+    Account, Alteration, Altered, Body, Changes, Deliveries, Detail, Entry, MailboxStatus, Mailboxes, Messages,
+    Recount, Staged, StoreError, Transferred, Watch,
 };
 
 /// The name of the index in its folder.
@@ -37,6 +39,8 @@ pub(super) struct LocalAccount {
     pub(super) behind: AtomicBool,
     /// When to forget again what has had its time, in seconds since 1970.
     pub(super) forget_at: AtomicI64,
+    /// The quota of the last delivery, for what is written down for other programs.
+    pub(super) quota: Mutex<Option<Quota>>,
     home: PathBuf,
     index_path: PathBuf,
     /// Device and inode of the index: another file under its name ends this opening.
@@ -61,6 +65,7 @@ impl LocalAccount {
             waiting: Pool::default(),
             behind: AtomicBool::new(false),
             forget_at: AtomicI64::new(0),
+            quota: Mutex::default(),
             home: home.to_owned(),
             index_path,
         };
@@ -288,11 +293,26 @@ impl Messages for LocalAccount {
 
 impl Account for LocalAccount {
     fn reconcile(&self) -> Result<(), StoreError> {
-        self.reconcile_all(&mut lock(&self.index), false)
+        let mut index = lock(&self.index);
+        self.reconcile_all(&mut index, false)?;
+        self.mend_maildirsize(&mut index);
+        Ok(())
     }
 
     fn usage(&self) -> Result<Counts, StoreError> {
         Ok(lock(&self.index).usage()?)
+    }
+
+    fn quota_usage(&self, quota: &Quota) -> Result<Usage, StoreError> {
+        self.used(quota)
+    }
+
+    fn quota_crossings(&self, quota: &Quota, thresholds: &[Threshold]) -> Result<Vec<Crossing>, StoreError> {
+        self.crossed(quota, thresholds)
+    }
+
+    fn recount(&self, quota: &Quota) -> Result<Recount, StoreError> {
+        self.count_anew(quota)
     }
 
     fn check(&self) -> Result<Vec<String>, StoreError> {

@@ -9,6 +9,7 @@
 //! | `letters.rs` | flags and keywords as letters of file names |
 //! | `pool.rs` | deliveries that wait, and the one who publishes for all |
 //! | `publish.rs` | stage and publish: the durable path of a delivery |
+//! | `quota.rs` | what is used, counted exactly, and written down for others |
 //! | `reconcile.rs` | what other programs did to the Maildir |
 //! | `reading.rs` | what readers ask |
 //! | `flags.rs` | flags altered, messages removed |
@@ -26,6 +27,7 @@ mod letters;
 mod mailboxes;
 mod pool;
 mod publish;
+mod quota;
 mod reading;
 mod reconcile;
 #[cfg(test)]
@@ -57,6 +59,9 @@ pub struct Options {
     pub host: String,
     /// How many accounts stay open.
     pub open_accounts: usize,
+    /// Whether accounts with a quota get a `maildirsize`; where there is one, it is kept
+    /// up in any case.
+    pub maildirsize: bool,
 }
 
 /// The store on local disks.

@@ -195,6 +195,11 @@ impl LocalAccount {
             index.leave_unclean(true);
             tracing::warn!(user = %self.user, %error, "delivered, but the index could not be written; it is mended at the next delivery");
         }
+        let copies = placed.iter().map(|copy| {
+            let Ticket { file, publication, .. } = copy.ticket;
+            (publication.quota.as_ref(), &copy.mailbox, &copy.file, file.size)
+        });
+        self.grow_maildirsize(index, copies);
         Ok(results)
     }
 
@@ -212,6 +217,7 @@ impl LocalAccount {
                 self.mailbox_row(transaction, boxes, &target.mailbox)?;
             }
             let targets: Vec<&Target> = ticket.publication.targets.iter().collect();
+            self.check_room(transaction, boxes, ticket, &targets, placed)?;
             self.place_in(boxes, (at, ticket), &targets, placed)?;
             return Ok(None);
         };
@@ -241,8 +247,28 @@ impl LocalAccount {
             }
             return Ok(before);
         }
+        // A delivery that was done in part is done to its end.
+        if before.is_none() {
+            self.check_room(transaction, boxes, ticket, &left, placed)?;
+        }
         self.place_in(boxes, (at, ticket), &left, placed)?;
         Ok(None)
+    }
+
+    fn check_room(
+        &self,
+        transaction: &Transaction<'_>,
+        boxes: &BTreeMap<MailboxName, MailboxRow>,
+        ticket: &Ticket,
+        targets: &[&Target],
+        placed: &[Placed<'_>],
+    ) -> Result<(), StoreError> {
+        let Some(quota) = &ticket.publication.quota else {
+            return Ok(());
+        };
+        let targets = targets.iter().map(|target| &target.mailbox);
+        let others = placed.iter().map(|copy| (&copy.mailbox, copy.ticket.file.size));
+        self.check_quota(transaction, boxes, quota, (ticket.file.size, targets), others)
     }
 
     fn place_in<'batch>(

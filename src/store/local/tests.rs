@@ -103,6 +103,7 @@ fn store() -> LocalStore {
         index_root: None,
         host: "mx.example.org".to_owned(),
         open_accounts: 4,
+        maildirsize: false,
     })
 }
 
@@ -136,6 +137,7 @@ fn deliver(account: &dyn Account, key: u64, targets: &[(&str, &str)]) -> Result<
         targets: targets.collect::<Result<_, StoreError>>()?,
         id: DeliveryId::new(),
         remember: Vec::new(),
+        quota: None,
     };
     account.stage(&letter(key), key)?.publish(publication)
 }
@@ -195,6 +197,7 @@ fn nothing_is_left_of_a_message_that_is_not_published() {
         targets: vec![missing],
         id: DeliveryId::new(),
         remember: Vec::new(),
+        quota: None,
     };
     let refused = account.stage(&letter(1), 1).unwrap().publish(publication);
     assert!(matches!(refused, Err(StoreError::NoMailbox { .. })));
@@ -521,6 +524,7 @@ fn a_folder_that_vanishes_under_an_open_account_refuses_and_comes_back() {
         targets: vec![target],
         id: DeliveryId::new(),
         remember: Vec::new(),
+        quota: None,
     };
     let refused = account.stage(&letter(2), 2).unwrap().publish(publication);
     assert!(matches!(refused, Err(StoreError::NoMailbox { .. })));

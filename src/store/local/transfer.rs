@@ -202,6 +202,7 @@ impl LocalAccount {
                 }],
                 id: Default::default(),
                 remember: Vec::new(),
+                quota: None,
             },
         )?;
         let Published::Placed(placements) = published else {
