@@ -5,7 +5,9 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use super::error::{Fault, nearest};
+use crate::mail::nearest;
+
+use super::error::Fault;
 use super::kinds::{Kind, Written};
 use super::sections::SECTIONS;
 
