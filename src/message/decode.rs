@@ -5,7 +5,7 @@
 
 use mail_parser::decoders::charsets::map::charset_decoder;
 use mail_parser::parsers::MessageStream;
-use mail_parser::{Address, HeaderValue, MessageParser, PartType};
+use mail_parser::{Address, DateTime, HeaderValue, MessageParser, PartType};
 
 use super::content::Parameter;
 
@@ -73,6 +73,23 @@ pub fn date(raw: &[u8]) -> Option<i64> {
         HeaderValue::DateTime(date) if date.is_valid() && date.year > 0 => Some(date.to_timestamp()),
         _ => None,
     }
+}
+
+/// The day that a date (RFC 5322 §3.3) names, as it was written and whatever its time zone: in days since
+/// 1970. None where it is no date.
+#[must_use]
+pub fn day(raw: &[u8]) -> Option<i64> {
+    let raw = line(&raw[..raw.len().min(256)]);
+    let HeaderValue::DateTime(date) = MessageStream::new(&raw).parse_date() else {
+        return None;
+    };
+    let midnight = DateTime {
+        year: date.year,
+        month: date.month,
+        day: date.day,
+        ..DateTime::default()
+    };
+    (date.is_valid() && date.year > 0).then(|| midnight.to_timestamp().div_euclid(86400))
 }
 
 /// A parameter (RFC 2231 §4), or the encoded words that many programs write instead.
@@ -212,6 +229,15 @@ mod tests {
         assert!(message_ids(b"").is_empty());
         assert_eq!(date(b" Thu, 1 Jan 1970 01:00:10 +0100"), Some(10));
         assert_eq!(date(b"yesterday"), None);
+        for (raw, expected) in [
+            ("Thu, 1 Jan 1970 23:30:00 -0500", Some(0)),
+            ("Fri, 2 Jan 1970 00:30:00 +0500", Some(1)),
+            ("31 Dec 1969 12:00:00 GMT", Some(-1)),
+            ("31 Feb", None),
+            ("", None),
+        ] {
+            assert_eq!(day(raw.as_bytes()), expected, "{raw}");
+        }
     }
 
     #[test]

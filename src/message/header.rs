@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use memchr::{memchr, memchr_iter};
 
+use super::structure::Limits;
+
 /// The header of a message: its fields, raw and in order.
 ///
 /// Lines that are no field (a leading `From ` line, text without a colon) and what
@@ -79,6 +81,15 @@ impl Header {
             fields: places,
             truncated,
         }
+    }
+
+    /// Lists the fields of a header block that was kept whole; the empty line may follow them.
+    #[must_use]
+    pub fn of_block(block: &[u8]) -> Header {
+        let end = block
+            .strip_suffix(b"\r\n\r\n")
+            .map_or(block.len(), |fields| fields.len() + 2);
+        Header::parse(block[..end].to_vec(), Limits::default().fields, false)
     }
 
     /// The fields, in order.
@@ -271,6 +282,19 @@ mod tests {
         let header = Header::parse(b"Subject: caf\xe9\r\nN\xe4me: x\r\n".to_vec(), 100, false);
         assert_eq!(header.first("subject").unwrap().value(), b" caf\xe9");
         assert_eq!(header.fields().len(), 1);
+    }
+
+    #[test]
+    fn reads_a_block() {
+        for (block, bytes) in [
+            (&b"A: b\r\nC: d\r\n\r\n"[..], &b"A: b\r\nC: d\r\n"[..]),
+            (b"A: b\r\n", b"A: b\r\n"),
+            (b"\r\n", b"\r\n"),
+            (b"", b""),
+        ] {
+            assert_eq!(Header::of_block(block).bytes(), bytes);
+        }
+        assert_eq!(Header::of_block(b"A: b\r\nC: d\r\n\r\n").fields().len(), 2);
     }
 
     #[test]
