@@ -19,6 +19,7 @@ mod local;
 mod mailboxes;
 mod messages;
 mod quota;
+mod search;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub use local::{LocalStore, Options};
 pub use mailboxes::{MailboxStatus, Mailboxes};
 pub use messages::{Alteration, Altered, Body, Changes, Detail, Entry, Messages, Transferred, Watch};
 pub use quota::{Drift, Recount};
+pub use search::{Day, FieldKey, Period, SearchError, SearchKey, search};
 
 /// A place with accounts.
 pub trait Store: Send + Sync {
