@@ -20,6 +20,7 @@ mod mailboxes;
 mod messages;
 mod quota;
 mod search;
+mod sort;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub use mailboxes::{MailboxStatus, Mailboxes};
 pub use messages::{Alteration, Altered, Body, Changes, Detail, Entry, Messages, Transferred, Watch};
 pub use quota::{Drift, Recount};
 pub use search::{Day, FieldKey, Period, SearchError, SearchKey, search};
+pub use sort::{SortBy, SortError, SortKey, sort};
 
 /// A place with accounts.
 pub trait Store: Send + Sync {
