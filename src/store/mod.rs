@@ -21,6 +21,7 @@ mod messages;
 mod quota;
 mod search;
 mod sort;
+mod thread;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub use messages::{Alteration, Altered, Body, Changes, Detail, Entry, Messages, 
 pub use quota::{Drift, Recount};
 pub use search::{Day, FieldKey, Period, SearchError, SearchKey, search};
 pub use sort::{SortBy, SortError, SortKey, sort};
+pub use thread::{Thread, ThreadBy, Threads, thread};
 
 /// A place with accounts.
 pub trait Store: Send + Sync {
