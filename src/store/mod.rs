@@ -13,6 +13,8 @@
 //! | [`Messages`] | entries, open, flags, copy, move, append, expunge, changes, watch |
 //! | [`Account`] | all of these, and the upkeep of the index |
 
+#[cfg(test)]
+mod contract;
 mod deliveries;
 mod error;
 mod local;
