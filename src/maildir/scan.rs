@@ -4,7 +4,7 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{DiskError, FileName, Folder};
 
@@ -193,9 +193,16 @@ impl Folder {
 
     /// Removes what writers that died left in `tmp/` 36 hours ago or more.
     pub fn sweep(&self) {
+        self.sweep_older(ABANDONED);
+    }
+
+    // By the time of the last change of any kind: a message that is being appended has its
+    // INTERNALDATE as its time already, which may lie years back.
+    fn sweep_older(&self, than: Duration) {
         let abandoned = |path: &Path| {
-            let accessed = fs::metadata(path).and_then(|metadata| metadata.modified());
-            accessed.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > ABANDONED))
+            let seconds = |metadata: Metadata| u64::try_from(metadata.ctime()).unwrap_or(0);
+            let changed = fs::metadata(path).map(|metadata| UNIX_EPOCH + Duration::from_secs(seconds(metadata)));
+            changed.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > than))
         };
         for entry in fs::read_dir(self.tmp()).into_iter().flatten().flatten() {
             if abandoned(&entry.path()) && fs::remove_file(entry.path()).is_ok() {
@@ -264,11 +271,15 @@ mod tests {
     #[test]
     fn only_abandoned_files_are_swept() {
         let (_home, folder) = folder();
-        for (name, age) in [("young", 0), ("old", 40 * 3600)] {
-            let file = fs::File::create(folder.tmp().join(name)).unwrap();
-            file.set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
-        }
+        let dated = folder.tmp().join("dated");
+        let file = fs::File::create(&dated).unwrap();
+        // As a message that is being appended with a date of its own.
+        file.set_modified(SystemTime::now() - Duration::from_secs(40 * 3600))
+            .unwrap();
         folder.sweep();
-        assert!(folder.tmp().join("young").exists() && !folder.tmp().join("old").exists());
+        assert!(dated.exists());
+        std::thread::sleep(Duration::from_millis(10));
+        folder.sweep_older(Duration::ZERO);
+        assert!(!dated.exists());
     }
 }
