@@ -95,7 +95,10 @@ impl Flags {
         if name.is_empty() || name.len() > 255 || !name.chars().all(is_atom_char) {
             return Err(FlagsError::Keyword(name.to_owned()));
         }
-        self.keywords.insert(name.to_owned());
+        // RFC 9051 §2.3.2: their case does not tell keywords apart.
+        if !self.has_keyword(name) {
+            self.keywords.insert(name.to_owned());
+        }
         Ok(())
     }
 
@@ -216,6 +219,12 @@ mod tests {
             both.difference(&flags(&["\\Seen", "$JUNK"])),
             flags(&["\\Draft", "todo"])
         );
+    }
+
+    #[test]
+    fn a_keyword_is_kept_once_whatever_its_case() {
+        let flags = Flags::from_stored(0, ["$Junk", "$JUNK", "todo"]);
+        assert_eq!(flags.keywords().collect::<Vec<_>>(), ["$Junk", "todo"]);
     }
 
     #[test]

@@ -166,7 +166,8 @@ impl Alteration {
     #[must_use]
     pub fn apply(&self, flags: &Flags) -> Flags {
         match self {
-            Alteration::Set(new) => new.clone(),
+            // A keyword that was there keeps its spelling.
+            Alteration::Set(new) => flags.difference(&flags.difference(new)).union(new),
             Alteration::Add(more) => flags.union(more),
             Alteration::Remove(less) => flags.difference(less),
         }
