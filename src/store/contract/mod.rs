@@ -26,7 +26,7 @@ mod model;
 mod removal;
 mod transfer;
 
-use super::MemoryStore;
+use super::{Disk, LocalStore, MemoryStore, Options};
 use fixture::Fixture;
 
 /// One test for each rule, in a module of the store's name. A rule that stands in no line
@@ -106,3 +106,17 @@ fn run(fresh: &dyn Fn() -> Fixture, rule: impl FnOnce(&Fixture)) {
 }
 
 contract!(memory, || Fixture::of(MemoryStore::new()));
+contract!(local, || Fixture::of(LocalStore::new(local_options())));
+
+fn local_options() -> Options {
+    Options {
+        disk: Disk {
+            fsync: false,
+            ..Disk::default()
+        },
+        maildir: "Maildir".into(),
+        index_root: None,
+        host: "mx.example.org".to_owned(),
+        open_accounts: 4,
+    }
+}
