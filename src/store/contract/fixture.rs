@@ -228,6 +228,7 @@ pub(super) fn publication(id: DeliveryId, targets: &[(&str, &str)]) -> Publicati
         targets: targets.collect(),
         id,
         remember: Vec::new(),
+        quota: None,
     }
 }
 

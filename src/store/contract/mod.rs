@@ -118,5 +118,6 @@ fn local_options() -> Options {
         index_root: None,
         host: "mx.example.org".to_owned(),
         open_accounts: 4,
+        maildirsize: false,
     }
 }

@@ -63,9 +63,13 @@ impl Staged for MemoryStaged<'_> {
                 return Ok(Published::Before(before));
             }
             let (left, before) = self.left(state, &publication)?;
-            if let (Some(before), []) = (before, &left[..]) {
-                state.memory.put_step(self.key, &Step::Done, &before);
-                return Ok(Published::Before(before));
+            if let (Some(before), []) = (&before, &left[..]) {
+                state.memory.put_step(self.key, &Step::Done, before);
+                return Ok(Published::Before(before.clone()));
+            }
+            if let (None, Some(quota)) = (&before, &publication.quota) {
+                let targets = left.iter().map(|target| &target.mailbox);
+                self.account.check_quota(state, quota, self.content.size, targets)?;
             }
             let placed = left
                 .into_iter()

@@ -45,6 +45,10 @@ impl Memory {
         let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
         self.until.insert(text(what), now().saturating_add(seconds));
     }
+
+    pub(super) fn forget(&mut self, what: &Remembered) {
+        self.until.remove(&text(what));
+    }
 }
 
 fn step_text(step: &Step) -> String {
@@ -60,6 +64,7 @@ fn text(what: &Remembered) -> String {
         Remembered::Reply { handle, address } => format!("reply {} {handle}", address.folded()),
         Remembered::Duplicate(id) => format!("duplicate {id}"),
         Remembered::Notice(about) => format!("notice {about}"),
+        Remembered::Reached(threshold) => format!("reached {}% {}", threshold.percent, threshold.unit),
         Remembered::Correspondents { from, to } => format!("correspondents {} {from}", to.folded()),
     }
 }

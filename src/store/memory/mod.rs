@@ -20,6 +20,7 @@ mod mailboxes;
 #[allow(clippy::module_inception)]
 mod memory;
 mod messages;
+mod quota;
 mod state;
 mod threads;
 mod watch;
@@ -30,9 +31,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::index::Counts;
-use crate::mail::MailboxName;
+use crate::mail::{Crossing, MailboxName, Quota, Threshold, Usage};
 
-use super::{Account, Store, StoreError};
+use super::{Account, Recount, Store, StoreError};
 use state::{Mailbox, State};
 
 /// A store in memory, for tests of programs that use the library; nothing survives it.
@@ -128,6 +129,18 @@ impl Account for MemoryAccount {
             let all = state.mailboxes.values().flat_map(|mailbox| mailbox.messages.values());
             Ok(state::count(all))
         })
+    }
+
+    fn quota_usage(&self, quota: &Quota) -> Result<Usage, StoreError> {
+        self.read(|state| Ok(MemoryAccount::used(state, quota)))
+    }
+
+    fn quota_crossings(&self, quota: &Quota, thresholds: &[Threshold]) -> Result<Vec<Crossing>, StoreError> {
+        self.crossed(quota, thresholds)
+    }
+
+    fn recount(&self, quota: &Quota) -> Result<Recount, StoreError> {
+        self.count_anew(quota)
     }
 
     fn check(&self) -> Result<Vec<String>, StoreError> {
