@@ -37,6 +37,8 @@ pub(super) struct LocalAccount {
     pub(super) waiting: Pool<Ticket>,
     /// Set when a commit failed after its files were published: the index lacks them.
     pub(super) behind: AtomicBool,
+    /// Set with it where numbers were answered that the index does not know.
+    pub(super) ahead: AtomicBool,
     /// When to forget again what has had its time, in seconds since 1970.
     pub(super) forget_at: AtomicI64,
     /// The quota of the last delivery, for what is written down for other programs.
@@ -64,6 +66,7 @@ impl LocalAccount {
             index: Mutex::new(index),
             waiting: Pool::default(),
             behind: AtomicBool::new(false),
+            ahead: AtomicBool::new(false),
             forget_at: AtomicI64::new(0),
             quota: Mutex::default(),
             home: home.to_owned(),

@@ -191,6 +191,7 @@ impl LocalAccount {
         // All that is placed is durable: from here on no failure takes a 250 back.
         if let Err(error) = self.record(transaction, boxes, &placed, batch.iter().zip(&results)) {
             self.behind.store(true, Ordering::Relaxed);
+            self.ahead.store(true, Ordering::Relaxed);
             // The account may be closed before the next delivery.
             index.leave_unclean(true);
             tracing::warn!(user = %self.user, %error, "delivered, but the index could not be written; it is mended at the next delivery");

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 use crate::index::{Durability, Index, MailboxRow, MessageRow, Step, Transaction};
 use crate::mail::{MailboxName, Uid, UidSet};
@@ -19,6 +20,8 @@ impl LocalAccount {
     /// folders say, and above all numbers that may have been given.
     pub(super) fn reconcile_all(&self, index: &mut Index, recovering: bool) -> Result<(), StoreError> {
         self.folders.sweep();
+        // Numbers of a commit that failed were answered; their files may be gone again.
+        let ahead = self.ahead.load(Ordering::Relaxed);
         let mut names = self.folders.list()?;
         // The INBOX holds the account's highest UIDVALIDITY, so it comes first.
         names.sort_by_key(|name| !name.is_inbox());
@@ -31,13 +34,16 @@ impl LocalAccount {
         for name in names.iter().filter(|name| !unchanged(name)) {
             let transaction = index.begin(Durability::Power)?;
             let mut identified = self.identify_by_folder(&transaction, name)?;
-            identified.past_mark |= recovering && !identified.anew;
+            identified.past_mark |= (recovering || ahead) && !identified.anew;
             self.reconcile_mailbox(&transaction, &mut identified, recovering)?;
             transaction.update_mailbox(&identified.row)?;
             transaction.commit()?;
         }
         if known.iter().any(|name| !names.contains(name)) {
             self.drop_gone(index)?;
+        }
+        if ahead {
+            self.ahead.store(false, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -258,9 +264,18 @@ impl Changes<'_> {
         };
         let mut taken: HashSet<Uid> = known.values().map(|row| row.uid).collect();
         let (mut numbered, mut unnumbered) = (Vec::new(), Vec::new());
+        let mut claims = Vec::new();
         for file in strangers {
-            let claim = self.claim(identified, &list, file)?.filter(|uid| taken.insert(*uid));
-            match claim {
+            claims.push((self.claim(identified, &list, file)?, *file));
+        }
+        // A UID in a name was answered to the delivery. The same UID in the list was never shown: the transaction
+        // failed behind the line.
+        let is_listed = |file: &Seen| list.uids.contains_key(&file.base);
+        let named = claims.iter().filter(|(_, file)| !is_listed(file));
+        let named: HashSet<Uid> = named.filter_map(|(uid, _)| *uid).collect();
+        for (claim, file) in &claims {
+            let stands = |uid: &Uid| !(is_listed(file) && named.contains(uid)) && taken.insert(*uid);
+            match claim.filter(stands) {
                 Some(uid) => numbered.push((uid, *file)),
                 None => unnumbered.push(*file),
             }
