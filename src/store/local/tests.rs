@@ -754,7 +754,10 @@ fn a_line_whose_transaction_failed_takes_no_uid_from_a_delivery() {
     let home = home.without_index();
     let entries = home.messages("INBOX");
     let second = entries.iter().find(|detail| detail.entry.uid.value() == 2).unwrap();
-    assert!(second.path.to_string_lossy().contains("R0000000000000002"), "{second:?}");
+    assert!(
+        second.path.to_string_lossy().contains("R0000000000000002"),
+        "{second:?}"
+    );
     assert_eq!(entries.len(), 3);
     home.close();
 }
