@@ -160,7 +160,7 @@ fn differences(samples: &[Sample]) -> Vec<String> {
         write_crlf(&sample.bytes[..], &mut sent).expect("memory");
         for (name, theirs) in fetched(&answer) {
             let ours = match name.as_str() {
-                "ENVELOPE" => values(&mut card.envelope.as_slice()).remove(0),
+                "ENVELOPE" => values(&mut card.envelope().as_slice()).remove(0),
                 "BODYSTRUCTURE" => lower(&values(&mut card.body_structure.as_slice()).remove(0)),
                 "BODY" => lower(&values(&mut card.body().as_slice()).remove(0)),
                 "BODY[]" => Value::Text(shown(&sent)),
@@ -343,7 +343,7 @@ fn a_delivery_has_the_card_of_its_file() {
             let card = Card::of_letter(&letter).expect("memory");
             assert!(card == card_of(&file), "{}", sample.name);
             assert!(
-                card.envelope.len() <= 65_536 && card.body_structure.len() <= 65_536,
+                card.envelope().len() <= 65_536 && card.body_structure.len() <= 65_536,
                 "{}",
                 sample.name
             );

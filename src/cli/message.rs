@@ -68,13 +68,14 @@ fn list(config: &Config, user: &str, mailbox: &MailboxName, json: bool) -> Resul
         return super::print_json(&messages.iter().map(describe).collect());
     }
     let rows = messages.iter().map(|Detail { entry, card, .. }| {
+        let summary = card.summary();
         [
             entry.uid.to_string(),
             date(entry.internal_date),
             entry.size.to_string(),
             entry.flags.to_string(),
-            shortened(&card.summary.from),
-            shortened(&card.summary.subject),
+            shortened(&summary.from),
+            shortened(&summary.subject),
         ]
     });
     super::print(&super::table(
@@ -108,7 +109,7 @@ fn no_mail(user: &str, mailbox: &MailboxName) -> Fault {
 }
 
 fn describe(detail: &Detail) -> serde_json::Value {
-    let (entry, summary) = (&detail.entry, &detail.card.summary);
+    let (entry, summary) = (&detail.entry, detail.card.summary());
     json!({
         "uid": entry.uid.value(),
         "modseq": entry.modseq.value(),

@@ -1,11 +1,8 @@
 //! Cards as rows keep them.
 
-use crate::message::{Card, Place, SortKeys, Span};
+use crate::message::{Card, Place, Span};
 
 use super::record::{Fields, fields};
-
-/// How well a card that lies alone is compressed, from 1 to 9: it happens on the path of a delivery.
-pub(super) const LEVEL: u32 = 1;
 
 /// A card, and the delivery that brought the message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,18 +25,9 @@ pub struct Delivery {
 }
 
 impl StoredCard {
-    /// What the column `card` holds.
-    #[must_use]
-    pub fn compressed(&self) -> Vec<u8> {
-        let mut alone = Fields::default();
-        alone.put("card", self.written());
-        alone.compressed(LEVEL)
-    }
-
     // The header stands first: what repeats pieces of it then takes next to nothing.
-    fn written(&self) -> Vec<u8> {
+    pub(super) fn written(&self) -> Vec<u8> {
         let StoredCard { card, delivery } = self;
-        let Card { summary, sort, .. } = card;
         let mut written = Fields::default();
         let mut put = |name: &str, value: &[u8]| {
             if !value.is_empty() {
@@ -47,30 +35,8 @@ impl StoredCard {
             }
         };
         put("header", &card.header);
-        put("envelope", &card.envelope);
         put("bodystructure", &card.body_structure);
-        put(
-            "message-id",
-            summary.message_id.as_deref().unwrap_or_default().as_bytes(),
-        );
-        put(
-            "in-reply-to",
-            summary.in_reply_to.as_deref().unwrap_or_default().as_bytes(),
-        );
-        put("references", summary.references.join(" ").as_bytes());
-        put("subject", summary.subject.as_bytes());
-        put("from", summary.from.as_bytes());
-        put("to", summary.to.as_bytes());
-        put("cc", summary.cc.as_bytes());
-        put(
-            "date",
-            summary.date.map(|date| date.to_string()).unwrap_or_default().as_bytes(),
-        );
-        put("attachments", if summary.attachments { b"1" } else { b"" });
-        put(
-            "received-id",
-            summary.delivery_id.as_deref().unwrap_or_default().as_bytes(),
-        );
+        put("attachments", if card.attachments { b"1" } else { b"" });
         put("preview", card.preview.as_bytes());
         put("parts", parts(&card.parts).as_bytes());
         let cut = [(card.parts_complete, "parts"), (card.header_complete, "header")];
@@ -85,11 +51,10 @@ impl StoredCard {
             put("reverse-path", delivery.reverse_path.as_bytes());
             put("recipient", delivery.recipient.as_bytes());
         }
-        put("sort", sort_keys(sort).as_bytes());
         written.into_bytes()
     }
 
-    /// Reads what [`StoredCard::compressed`] wrote; fields that are missing are empty.
+    /// Reads what [`StoredCard::written`] wrote; fields that are missing are empty.
     pub(super) fn parse(text: &[u8]) -> StoredCard {
         let mut card = Card {
             parts_complete: true,
@@ -99,23 +64,11 @@ impl StoredCard {
         let mut delivery = None;
         for (name, value) in fields(text) {
             let text = || String::from_utf8_lossy(value).into_owned();
-            let words = || text().split(' ').map(str::to_owned).collect();
             match name {
                 "header" => card.header = value.to_vec(),
-                "envelope" => card.envelope = value.to_vec(),
                 "bodystructure" => card.body_structure = value.to_vec(),
-                "message-id" => card.summary.message_id = Some(text()),
-                "in-reply-to" => card.summary.in_reply_to = Some(text()),
-                "references" => card.summary.references = words(),
-                "subject" => card.summary.subject = text(),
-                "from" => card.summary.from = text(),
-                "to" => card.summary.to = text(),
-                "cc" => card.summary.cc = text(),
-                "date" => card.summary.date = text().parse().ok(),
-                "attachments" => card.summary.attachments = true,
-                "received-id" => card.summary.delivery_id = Some(text()),
+                "attachments" => card.attachments = true,
                 "preview" => card.preview = text(),
-                "sort" => card.sort = read_sort_keys(&text()),
                 "parts" => card.parts = read_parts(&text()),
                 "cut" => {
                     card.parts_complete = !text().contains("parts");
@@ -132,72 +85,128 @@ impl StoredCard {
     }
 }
 
-// One key a line; none of them holds a line end.
-fn sort_keys(keys: &SortKeys) -> String {
-    let SortKeys {
-        subject,
-        is_reply_or_forward,
-        from,
-        to,
-        cc,
-        display_from,
-        display_to,
-    } = keys;
-    let reply = if *is_reply_or_forward { "1" } else { "" };
-    [subject, reply, from, to, cc, display_from, display_to].join("\n")
-}
-
-fn read_sort_keys(text: &str) -> SortKeys {
-    let mut lines = text.split('\n').map(str::to_owned);
-    let mut line = || lines.next().unwrap_or_default();
-    SortKeys {
-        subject: line(),
-        is_reply_or_forward: !line().is_empty(),
-        from: line(),
-        to: line(),
-        cc: line(),
-        display_from: line(),
-        display_to: line(),
-    }
-}
-
-// `1.2 300/310 350/362 900/930`: a number (or `-` for the message itself), then the places of header, body and
-// end, and of the body within the message that a part is; each in the file and in what IMAP sends.
+// A line for each part: its section number (`-` for the message itself), then where its header starts, where its
+// body starts and ends, and where the body of the message begins that the part is. Each place is `bytes/more`: bytes
+// of the file since the place before (the first since the start), and how many more IMAP sends there because lines
+// end in CRLF. Places like those of the line before are left out: the text of a plain message, part 1, is its body.
 fn parts(spans: &[Span]) -> String {
-    let line = |span: &Span| {
-        let section = if span.section.is_empty() { "-" } else { &span.section };
-        let places = [Some(span.header), Some(span.body), Some(span.end), span.inner];
-        let places = places
+    let mut text = String::new();
+    let mut before = String::new();
+    for span in spans {
+        let mut last = Place::default();
+        let mut places = String::new();
+        for place in [Some(span.header), Some(span.body), Some(span.end), span.inner]
             .into_iter()
             .flatten()
-            .map(|place| format!(" {}/{}", place.stored, place.crlf));
-        format!("{section}{}\n", places.collect::<String>())
-    };
-    spans.iter().map(line).collect()
+        {
+            let stored = i128::from(place.stored) - i128::from(last.stored);
+            let more = i128::from(place.crlf) - i128::from(last.crlf) - stored;
+            places.push_str(&format!(" {stored}/{more}"));
+            last = place;
+        }
+        text.push_str(if span.section.is_empty() { "-" } else { &span.section });
+        if places != before {
+            text.push_str(&places);
+        }
+        text.push('\n');
+        before = places;
+    }
+    text
 }
 
 fn read_parts(text: &str) -> Vec<Span> {
-    let place = |word: &str| {
-        let (stored, crlf) = word.split_once('/')?;
-        Some(Place {
-            stored: stored.parse().ok()?,
-            crlf: crlf.parse().ok()?,
-        })
-    };
+    let mut before: Vec<Place> = Vec::new();
     let span = |line: &str| {
         let mut words = line.split(' ');
-        let section = words
-            .next()
-            .filter(|section| *section != "-")
-            .unwrap_or_default()
-            .to_owned();
+        let section = words.next().filter(|section| *section != "-").unwrap_or_default();
+        let places = words.map(read_place).collect::<Option<Vec<_>>>()?;
+        if !places.is_empty() {
+            before = places
+                .iter()
+                .scan((0_i64, 0_i64), |(stored, crlf), (more_stored, more)| {
+                    *stored = stored.checked_add(*more_stored)?;
+                    *crlf = crlf.checked_add(*more_stored)?.checked_add(*more)?;
+                    Some(Place {
+                        stored: u64::try_from(*stored).ok()?,
+                        crlf: u64::try_from(*crlf).ok()?,
+                    })
+                })
+                .collect();
+        }
         Some(Span {
-            section,
-            header: place(words.next()?)?,
-            body: place(words.next()?)?,
-            end: place(words.next()?)?,
-            inner: words.next().and_then(place),
+            section: section.to_owned(),
+            header: *before.first()?,
+            body: *before.get(1)?,
+            end: *before.get(2)?,
+            inner: before.get(3).copied(),
         })
     };
     text.lines().filter_map(span).collect()
+}
+
+fn read_place(word: &str) -> Option<(i64, i64)> {
+    let (stored, more) = word.split_once('/')?;
+    Some((stored.parse().ok()?, more.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::ReversePath;
+    use crate::message::{Letter, Message, Trace};
+
+    fn card(text: &str) -> Card {
+        let trace = Trace {
+            return_path: ReversePath::Null,
+            received: None,
+            original_to: None,
+            delivered_to: None,
+            extra: Vec::new(),
+        };
+        Card::of_letter(&Letter::new(Message::from_bytes(text), &trace)).unwrap()
+    }
+
+    #[test]
+    fn cards_come_back() {
+        let inner = "Subject: inner\r\nContent-Type: multipart/mixed; boundary=i\r\n\r\n--i\r\n\r\nhi\r\n--i--\r\n";
+        let mixed = format!(
+            "Subject: outer\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=o\r\n\r\n--o\r\n\r\ntext\r\n--o\r\n\
+             Content-Type: message/rfc822\r\n\r\n{inner}--o\r\nContent-Disposition: attachment\r\n\r\nx\r\n--o--\r\n"
+        );
+        for text in [
+            "",
+            "Subject: plain\n\nbody\n",
+            "\n",
+            "no header",
+            &mixed,
+            &mixed.replace("\r\n", "\n"),
+        ] {
+            for delivery in [
+                None,
+                Some(Delivery {
+                    id: "01A".into(),
+                    ..Delivery::default()
+                }),
+            ] {
+                let stored = StoredCard {
+                    card: card(text),
+                    delivery,
+                };
+                assert_eq!(StoredCard::parse(&stored.written()), stored, "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_part_is_left_out() {
+        for text in [
+            "1 a/b",
+            "1",
+            "- 1/2",
+            "- 5/0 -9/0 1/1",
+            "- 9223372036854775807/0 9223372036854775807/0 1/1",
+        ] {
+            assert_eq!(read_parts(text), [], "{text}");
+        }
+    }
 }

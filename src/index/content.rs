@@ -13,11 +13,15 @@ use super::record::{Fields, decompress, fields};
 use super::{Index, IndexError, Transaction};
 
 /// Cards that go into one pack. More are a little smaller together; all of them are decompressed for one.
-const PACK_CARDS: usize = 48;
+pub(crate) const PACK_CARDS: usize = 96;
 /// Bytes of cards that close a pack early.
 const PACK_BYTES: usize = 512 * 1024;
 /// How well packs are compressed, from 1 to 9: it happens behind the deliveries.
-const PACK_LEVEL: u32 = 9;
+const PACK_LEVEL: u32 = 6;
+/// How well a card that lies alone is compressed.
+const ALONE_LEVEL: u32 = 1;
+/// Cards that are worth a pack of their own.
+const PACK_MIN: usize = 32;
 
 /// A message about to be kept: all that takes time is done before the transaction begins.
 #[derive(Clone, Debug)]
@@ -25,19 +29,79 @@ pub struct NewContent {
     email_id: EmailId,
     threads: ThreadCandidates,
     message_key: Option<u64>,
-    card: Vec<u8>,
+    card: Card,
+}
+
+/// A card on its way into the index.
+#[derive(Clone, Debug)]
+enum Card {
+    /// As the column `card` will hold it.
+    Alone(Vec<u8>),
+    /// As it is written, for a pack.
+    Written(Vec<u8>),
+}
+
+/// Cards compressed together, about to be kept.
+#[derive(Clone, Debug)]
+pub struct NewPack {
+    held: usize,
+    cards: Vec<u8>,
+}
+
+impl NewPack {
+    /// Puts the cards of messages into a pack, in order; none where they are too few for one, and
+    /// lie alone then.
+    #[must_use]
+    pub fn of<'a>(contents: impl IntoIterator<Item = &'a mut NewContent>) -> Option<NewPack> {
+        let contents: Vec<&mut NewContent> = contents.into_iter().collect();
+        if contents.len() < PACK_MIN {
+            contents.into_iter().for_each(NewContent::compress);
+            return None;
+        }
+        let mut pack = Fields::default();
+        for content in &contents {
+            if let Card::Written(card) = &content.card {
+                pack.put("card", card);
+            }
+        }
+        let held = contents.len();
+        let cards = pack.compressed(PACK_LEVEL);
+        Some(NewPack { held, cards })
+    }
 }
 
 impl NewContent {
-    /// Makes ready what the index keeps of a message.
+    /// Makes ready what the index keeps of a message whose card will lie alone at first.
     #[must_use]
     pub fn new(email_id: EmailId, stored: &StoredCard) -> NewContent {
-        let summary = &stored.card.summary;
+        let mut content = NewContent::for_pack(email_id, stored);
+        content.compress();
+        content
+    }
+
+    /// Makes ready what the index keeps of a message that comes together with [others](NewPack::of).
+    #[must_use]
+    pub fn for_pack(email_id: EmailId, stored: &StoredCard) -> NewContent {
+        let summary = stored.card.summary();
         NewContent {
             email_id,
-            threads: thread_candidates(summary, &email_id),
+            threads: thread_candidates(&summary, &email_id),
             message_key: summary.message_id.as_deref().map(message_key),
-            card: stored.compressed(),
+            card: Card::Written(stored.written()),
+        }
+    }
+
+    fn compress(&mut self) {
+        if let Card::Written(card) = &self.card {
+            self.card = Card::Alone(alone(card));
+        }
+    }
+
+    // The column `card`: nothing for one that is in a pack.
+    fn column(&self) -> Option<&[u8]> {
+        match &self.card {
+            Card::Alone(card) => Some(card),
+            Card::Written(_) => None,
         }
     }
 }
@@ -48,36 +112,76 @@ impl Transaction<'_> {
     /// # Errors
     /// Where it cannot be written.
     pub fn put_content(&self, new: &NewContent) -> Result<i64, IndexError> {
+        Ok(self.put_content_of(new, None)?.0)
+    }
+
+    /// As [`Transaction::put_content`], for a message whose card lies in this place of a pack; answers
+    /// also whether the place is wanted.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn put_content_of(&self, new: &NewContent, place: Option<(i64, usize)>) -> Result<(i64, bool), IndexError> {
         let same = "SELECT id FROM content WHERE emailid = ?";
         if let Some(id) = self.rows(same, [new.email_id.0], |row| row.get(0))?.pop() {
-            return Ok(id);
+            return Ok((id, false));
         }
+        let (pack, slot) = place.unzip();
         let thread_id = self.thread(new)?;
         self.execute(
-            "INSERT INTO content (emailid, threadid, message_key, card) VALUES (?, ?, ?, ?)",
+            "INSERT INTO content (emailid, threadid, message_key, card, pack, slot) VALUES (?, ?, ?, ?, ?, ?)",
             params![
                 new.email_id.0,
                 thread_id.0.cast_signed(),
-                new.message_key.map(u64::cast_signed),
-                new.card
+                new.message_key.map(key),
+                new.column(),
+                pack,
+                slot
             ],
         )?;
+        Ok((self.inner.last_insert_rowid(), true))
+    }
+
+    /// Keeps a pack of which nothing is wanted yet; answers the number of its row.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn put_pack(&self, new: &NewPack) -> Result<i64, IndexError> {
+        let sql = "INSERT INTO pack (held, live, cards) VALUES (?, 0, ?)";
+        self.execute(sql, params![new.held, new.cards])?;
         Ok(self.inner.last_insert_rowid())
+    }
+
+    /// Says how many cards of a pack are wanted; one of which none is goes away.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn count_pack(&self, pack: i64, live: usize) -> Result<(), IndexError> {
+        self.execute("UPDATE pack SET live = ? WHERE id = ?", params![live, pack])?;
+        self.execute("DELETE FROM pack WHERE id = ? AND live = 0", [pack])
+            .map(drop)
     }
 
     /// Reads what was missing of a message that is known by its file's name only.
     ///
     /// # Errors
     /// Where it cannot be written.
-    pub(crate) fn fill_content(&self, id: i64, new: &NewContent) -> Result<(), IndexError> {
+    pub(crate) fn fill_content(
+        &self,
+        id: i64,
+        new: &NewContent,
+        place: Option<(i64, usize)>,
+    ) -> Result<(), IndexError> {
         let thread_id = self.thread(new)?;
+        let (pack, slot) = place.unzip();
         self.execute(
-            "UPDATE content SET emailid = ?, threadid = ?, message_key = ?, card = ? WHERE id = ?",
+            "UPDATE content SET emailid = ?, threadid = ?, message_key = ?, card = ?, pack = ?, slot = ? WHERE id = ?",
             params![
                 new.email_id.0,
                 thread_id.0.cast_signed(),
-                new.message_key.map(u64::cast_signed),
-                new.card,
+                new.message_key.map(key),
+                new.column(),
+                pack,
+                slot,
                 id
             ],
         )
@@ -88,7 +192,7 @@ impl Transaction<'_> {
     fn thread(&self, new: &NewContent) -> Result<ThreadId, IndexError> {
         for key in &new.threads.keys {
             let known = "SELECT threadid FROM content WHERE message_key = ? ORDER BY id LIMIT 1";
-            let found = self.rows(known, [key.cast_signed()], |row| row.get::<_, i64>(0))?;
+            let found = self.rows(known, [self::key(*key)], |row| row.get::<_, i64>(0))?;
             if let Some(id) = found.first() {
                 return Ok(ThreadId(id.cast_unsigned()));
             }
@@ -164,11 +268,9 @@ impl Transaction<'_> {
         let wanted = "SELECT id, slot FROM content WHERE pack = ?";
         let wanted: Vec<(i64, usize)> = self.rows(wanted, [pack], |row| Ok((row.get(0)?, row.get(1)?)))?;
         for (id, slot) in wanted {
-            let mut alone = Fields::default();
-            alone.put("card", cards.get(slot).copied().unwrap_or_default());
             self.execute(
                 "UPDATE content SET card = ?, pack = NULL, slot = NULL WHERE id = ?",
-                params![alone.compressed(super::card::LEVEL), id],
+                params![alone(cards.get(slot).copied().unwrap_or_default()), id],
             )?;
         }
         self.execute("DELETE FROM pack WHERE id = ?", [pack])?;
@@ -244,6 +346,18 @@ impl Index {
         let sql = "SELECT id FROM content WHERE emailid = x'' AND id > ? ORDER BY id LIMIT ?";
         self.rows(sql, params![after, limit], |row| row.get(0))
     }
+}
+
+// A card that lies alone, compressed: it happens on the path of a delivery.
+fn alone(card: &[u8]) -> Vec<u8> {
+    let mut alone = Fields::default();
+    alone.put("card", card);
+    alone.compressed(ALONE_LEVEL)
+}
+
+// Six bytes of a key are enough to find a message by, and SQLite keeps them in six.
+fn key(key: u64) -> i64 {
+    (key >> 16).cast_signed()
 }
 
 /// Where a card lies.

@@ -19,7 +19,8 @@ mod schema;
 mod vocabulary;
 
 pub use card::{Delivery, StoredCard};
-pub use content::NewContent;
+pub(crate) use content::PACK_CARDS;
+pub use content::{NewContent, NewPack};
 pub use fulltext::{FullText, Verdict};
 pub use mailbox::{Counts, MailboxRow};
 pub use memory::{Remembered, Step};

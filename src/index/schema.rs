@@ -26,9 +26,15 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
 
 /// Makes all tables and views.
 pub(super) fn create(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(TABLES)?;
-    connection.execute_batch(VIEWS)?;
+    connection.execute_batch(&without_comments(TABLES))?;
+    connection.execute_batch(&without_comments(VIEWS))?;
     connection.pragma_update(None, "user_version", VERSION)
+}
+
+// SQLite keeps the statements as they are given, and every account has its index. No string in them has `--`.
+fn without_comments(statements: &str) -> String {
+    let line = |line: &str| line.split("--").next().map(|line| line.trim_end().to_owned() + "\n");
+    statements.lines().filter_map(line).collect()
 }
 
 /// Puts what an index of schema `found` holds into tables of today.

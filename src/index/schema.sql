@@ -49,7 +49,7 @@ CREATE TABLE content (
     id          INTEGER PRIMARY KEY,
     emailid     BLOB NOT NULL,                   -- 16 bytes; empty: the file is still to be read
     threadid    INTEGER NOT NULL,
-    message_key INTEGER,                         -- the first 8 bytes of the SHA-256 of the Message-ID
+    message_key INTEGER,                         -- the first 6 bytes of the SHA-256 of the Message-ID
     card        BLOB,                            -- a compressed card; null where it is in a pack
     pack        INTEGER REFERENCES pack (id),
     slot        INTEGER                          -- which card of the pack

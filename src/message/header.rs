@@ -83,13 +83,16 @@ impl Header {
         }
     }
 
-    /// Lists the fields of a header block that was kept whole; the empty line may follow them.
+    /// Lists the fields of a header block as [`Card`](super::Card) keeps it, the empty line with it; `complete` says
+    /// that the block is the whole header.
     #[must_use]
-    pub fn of_block(block: &[u8]) -> Header {
-        let end = block
-            .strip_suffix(b"\r\n\r\n")
-            .map_or(block.len(), |fields| fields.len() + 2);
-        Header::parse(block[..end].to_vec(), Limits::default().fields, false)
+    pub fn of_block(block: &[u8], complete: bool) -> Header {
+        let end = match block.strip_suffix(b"\r\n\r\n") {
+            Some(fields) => fields.len() + 2,
+            None if block == b"\r\n" => 0,
+            None => block.len(),
+        };
+        Header::parse(block[..end].to_vec(), Limits::default().fields, !complete)
     }
 
     /// The fields, in order.
@@ -289,12 +292,12 @@ mod tests {
         for (block, bytes) in [
             (&b"A: b\r\nC: d\r\n\r\n"[..], &b"A: b\r\nC: d\r\n"[..]),
             (b"A: b\r\n", b"A: b\r\n"),
-            (b"\r\n", b"\r\n"),
+            (b"\r\n", b""),
             (b"", b""),
         ] {
-            assert_eq!(Header::of_block(block).bytes(), bytes);
+            assert_eq!(Header::of_block(block, true).bytes(), bytes);
         }
-        assert_eq!(Header::of_block(b"A: b\r\nC: d\r\n\r\n").fields().len(), 2);
+        assert_eq!(Header::of_block(b"A: b\r\nC: d\r\n\r\n", true).fields().len(), 2);
     }
 
     #[test]

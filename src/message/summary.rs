@@ -38,9 +38,13 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Reads the fields.
+    /// Reads the fields, and of the parts whether one is an attachment.
     #[must_use]
     pub fn of(header: &Header, structure: &Structure) -> Summary {
+        Summary::of_fields(header, has_attachment(structure))
+    }
+
+    pub(super) fn of_fields(header: &Header, attachments: bool) -> Summary {
         let raw = |name| header.first(name).map(|field| field.unfolded().into_owned());
         let ids = |name| raw(name).map(|raw| message_ids(&raw)).unwrap_or_default();
         let people = |name| raw(name).map(|raw| list(&raw)).unwrap_or_default();
@@ -53,10 +57,15 @@ impl Summary {
             to: people("To"),
             cc: people("Cc"),
             date: raw("Date").and_then(|raw| date(&raw)),
-            attachments: structure.parts.iter().any(|part| is_attachment(structure, part)),
+            attachments,
             delivery_id: raw("Received").and_then(|raw| delivery_id(&raw)),
         }
     }
+}
+
+/// Whether a part looks like an attachment to people.
+pub(super) fn has_attachment(structure: &Structure) -> bool {
+    structure.parts.iter().any(|part| is_attachment(structure, part))
 }
 
 fn id(id: String) -> Option<String> {

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use crate::mail::{MailboxName, Uid, UidSet, nearest};
+use crate::message::SortKeys;
 
 use super::StoreError;
 use super::messages::{Detail, Entry, Messages};
@@ -156,17 +157,21 @@ enum Value {
 
 impl Row {
     fn of(entry: &Entry, detail: Option<&Detail>, order: &[SortKey]) -> Row {
-        let text = |key: fn(&Detail) -> &String| Value::Text(detail.map(key).cloned().unwrap_or_default());
-        let value = |by: SortBy| match by {
+        let mut keys = None;
+        let mut text = |key: fn(&SortKeys) -> &String| {
+            let keys = keys.get_or_insert_with(|| detail.map(|detail| detail.card.sort_keys()).unwrap_or_default());
+            Value::Text(key(keys).clone())
+        };
+        let mut value = |by: SortBy| match by {
             SortBy::Arrival => Value::Number(entry.internal_date),
             SortBy::Size => Value::Number(i64::try_from(entry.size).unwrap_or(i64::MAX)),
             SortBy::Date => Value::Number(detail.map_or(entry.internal_date, sent)),
-            SortBy::Cc => text(|detail| &detail.card.sort.cc),
-            SortBy::DisplayFrom => text(|detail| &detail.card.sort.display_from),
-            SortBy::DisplayTo => text(|detail| &detail.card.sort.display_to),
-            SortBy::From => text(|detail| &detail.card.sort.from),
-            SortBy::Subject => text(|detail| &detail.card.sort.subject),
-            SortBy::To => text(|detail| &detail.card.sort.to),
+            SortBy::Cc => text(|keys| &keys.cc),
+            SortBy::DisplayFrom => text(|keys| &keys.display_from),
+            SortBy::DisplayTo => text(|keys| &keys.display_to),
+            SortBy::From => text(|keys| &keys.from),
+            SortBy::Subject => text(|keys| &keys.subject),
+            SortBy::To => text(|keys| &keys.to),
         };
         Row {
             uid: entry.uid,
@@ -190,7 +195,7 @@ impl Row {
 
 /// The sent date of RFC 5256 §2.2, in seconds since 1970.
 pub(super) fn sent(detail: &Detail) -> i64 {
-    detail.card.summary.date.unwrap_or(detail.entry.internal_date)
+    detail.card.date().unwrap_or(detail.entry.internal_date)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! in which it is stored. Only the first pieces of a text are read again, for its preview.
 //!
 //! Nothing here fails but reading. What a hostile message holds is cut: ENVELOPE and BODYSTRUCTURE
-//! stay within 64 KiB and stay valid, the header block within 1 MiB, the preview within 200 characters.
+//! stay within 64 KiB and stay valid, the header block within 1 MiB, the preview within 128 characters.
 
 mod address_list;
 mod body_structure;
@@ -20,12 +20,13 @@ mod strings;
 use std::io;
 use std::ops::Range;
 
+use super::decode::date;
 use super::header::Header;
 use super::intake::Scanned;
 use super::letter::Letter;
 use super::lines::to_crlf;
-use super::structure::{Limits, Part, Position, Structure};
-use super::summary::Summary;
+use super::structure::{Part, Position, Structure};
+use super::summary::{Summary, has_attachment};
 
 pub use body_structure::body;
 pub use section::{NoSection, Section, SectionText};
@@ -38,15 +39,8 @@ const HEADER_MAX: usize = 1024 * 1024;
 /// What the index keeps of one message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Card {
-    /// The decoded fields.
-    pub summary: Summary,
-    /// ENVELOPE (RFC 9051 §7.5.2) with its parentheses, at most 64 KiB.
-    ///
-    /// What holds 8-bit bytes is a literal, so that it may be sent to clients of both IMAP4rev1 and
-    /// IMAP4rev2. Encoded words stay as they are, folds are taken out, NULs are left out. Of fields that
-    /// stand twice the first counts. A mailbox without a domain has an empty one, since NIL would begin a
-    /// group. Of a field that is too long the first addresses are told, at most 1,000.
-    pub envelope: Vec<u8>,
+    /// Whether a part looks like an attachment to people.
+    pub attachments: bool,
     /// BODYSTRUCTURE (RFC 9051 §7.5.2) with its extension data and parentheses, at most 64 KiB.
     ///
     /// After 40 KiB parts are told without parameters and extension data, and the last parts of each
@@ -54,10 +48,8 @@ pub struct Card {
     /// parameters in sections (RFC 2231) are joined. A multipart without parts, and a message that is encoded
     /// or lies too deep, holds one empty text. `message/global` is told as IMAP4rev2 does, with an envelope.
     pub body_structure: Vec<u8>,
-    /// PREVIEW (RFC 8970): the beginning of the text, at most 200 characters on one line.
+    /// PREVIEW (RFC 8970): the beginning of the text, at most 128 characters on one line.
     pub preview: String,
-    /// What SORT and THREAD compare (RFC 5256, RFC 5957).
-    pub sort: SortKeys,
     /// Where the message and its parts lie, in the order in which they stand; the message itself comes first.
     pub parts: Vec<Span>,
     /// Whether no limit was met. Else the message may have parts that `parts` does not name, nor BODYSTRUCTURE.
@@ -103,6 +95,43 @@ impl Card {
         section.find(&self.parts)
     }
 
+    /// The header's fields. Reading them takes a few microseconds, as does what follows; it is not kept beside
+    /// the header, because it would take half as much room again as the header does compressed.
+    #[must_use]
+    pub fn fields(&self) -> Header {
+        Header::of_block(&self.header, self.header_complete)
+    }
+
+    /// ENVELOPE (RFC 9051 §7.5.2) with its parentheses, at most 64 KiB.
+    ///
+    /// What holds 8-bit bytes is a literal, so that it may be sent to clients of both IMAP4rev1 and
+    /// IMAP4rev2. Encoded words stay as they are, folds are taken out, NULs are left out. Of fields that
+    /// stand twice the first counts. A mailbox without a domain has an empty one, since NIL would begin a
+    /// group. Of a field that is too long the first addresses are told, at most 1,000.
+    #[must_use]
+    pub fn envelope(&self) -> Vec<u8> {
+        let fields = self.fields();
+        envelope::envelope(|name| Some(fields.first(name)?.unfolded()))
+    }
+
+    /// The decoded fields.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        Summary::of_fields(&self.fields(), self.attachments)
+    }
+
+    /// What SORT and THREAD compare (RFC 5256, RFC 5957).
+    #[must_use]
+    pub fn sort_keys(&self) -> SortKeys {
+        SortKeys::of(&self.fields())
+    }
+
+    /// Date, in seconds since 1970.
+    #[must_use]
+    pub fn date(&self) -> Option<i64> {
+        date(&self.fields().first("Date")?.unfolded())
+    }
+
     /// BODY, which is BODYSTRUCTURE without extension data.
     #[must_use]
     pub fn body(&self) -> Vec<u8> {
@@ -118,14 +147,11 @@ impl Card {
     ) -> io::Result<Card> {
         let root = structure.root();
         let block = Block::new(raw, header, root);
-        let fields = Header::parse(block.fields().to_vec(), Limits::default().fields, !block.complete);
         let (parts, parts_complete) = spans::spans(structure, |position| form.place(position));
         Ok(Card {
-            summary: Summary::of(&fields, structure),
-            envelope: envelope::envelope(|name| Some(fields.first(name)?.unfolded())),
+            attachments: has_attachment(structure),
             body_structure: body_structure::body_structure(structure),
             preview: preview::preview(structure, piece)?,
-            sort: SortKeys::of(&fields),
             parts,
             parts_complete: parts_complete && structure.truncated.is_none(),
             header: block.bytes,
@@ -137,8 +163,6 @@ impl Card {
 /// The header block with its line ends made CRLF.
 struct Block {
     bytes: Vec<u8>,
-    /// The length of the empty line.
-    empty: usize,
     complete: bool,
 }
 
@@ -158,11 +182,7 @@ impl Block {
             0
         };
         bytes.extend_from_slice(&b"\r\n"[..empty]);
-        Block { bytes, empty, complete }
-    }
-
-    fn fields(&self) -> &[u8] {
-        &self.bytes[..self.bytes.len() - self.empty]
+        Block { bytes, complete }
     }
 }
 

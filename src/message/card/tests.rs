@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::super::{Message, Trace, scan, write_crlf};
+use super::super::{Limits, Message, Trace, scan, write_crlf};
 use super::*;
 use crate::mail::ReversePath;
 
@@ -108,7 +108,7 @@ fn sections_are_numbered() {
         assert!(read(&file, &card, "TEXT").unwrap().starts_with("--a\n"));
         assert!(read(&file, &card, "HEADER").unwrap().ends_with("boundary=a\n\n"));
         assert_eq!(card.preview, "one");
-        assert_eq!(card.summary.subject, "outer");
+        assert_eq!(card.summary().subject, "outer");
     }
 }
 

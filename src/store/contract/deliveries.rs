@@ -43,7 +43,7 @@ pub(super) fn the_letter_comes_back(at: &Fixture) {
         (at.bytes("INBOX", entry.uid), entry.size),
         (bytes, letter(7).crlf_size())
     );
-    assert_eq!(at.detail("INBOX", entry.uid).card.summary.subject, "delivery 7");
+    assert_eq!(at.detail("INBOX", entry.uid).card.summary().subject, "delivery 7");
     assert!(entry.save_date >= entry.internal_date);
 }
 

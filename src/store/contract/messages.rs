@@ -175,7 +175,7 @@ pub(super) fn details_say_what_entries_say(at: &Fixture) {
     for uid in [second, third] {
         assert_eq!(at.detail("INBOX", uid).entry, at.entry("INBOX", uid));
     }
-    assert_eq!(at.detail("INBOX", third).card.summary.subject, "INBOX 2");
+    assert_eq!(at.detail("INBOX", third).card.summary().subject, "INBOX 2");
     let details = at.account().details(&name("INBOX"), &UidSet::all()).unwrap();
     let entries: Vec<_> = details.into_iter().map(|detail| detail.entry).collect();
     assert_eq!(entries, at.entries("INBOX"));

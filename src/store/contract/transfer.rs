@@ -46,7 +46,10 @@ pub(super) fn a_copy_keeps_what_belongs_to_the_message(at: &Fixture) {
     assert_eq!(belongings(&copy), belongings(&original));
     assert!((before..=now()).contains(&copy.save_date) && copy.modseq > highest);
     assert_eq!(at.bytes("A", new), at.bytes("INBOX", old));
-    assert_eq!(at.detail("A", new).card.summary, at.detail("INBOX", old).card.summary);
+    assert_eq!(
+        at.detail("A", new).card.summary(),
+        at.detail("INBOX", old).card.summary()
+    );
 }
 
 pub(super) fn copies_ascend(at: &Fixture) {

@@ -3,17 +3,20 @@
 use std::cell::RefCell;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use ring::digest::{Context, SHA256};
 
-use crate::index::{Delivery, NewContent, StoredCard};
+use crate::index::{Delivery, NewContent, NewPack, PACK_CARDS, StoredCard};
 use crate::mail::{DeliveryId, EmailId};
 use crate::maildir::open_message;
 use crate::message::{self, Card, Letter, Limits};
 
-/// Files that are worth a thread of their own.
-const FILES_EACH: usize = 16;
+use super::lock;
+
 /// Threads that read files: a disk and a database wait for one another, not for more.
 const READERS: usize = 4;
 
@@ -44,28 +47,55 @@ pub(super) fn of_letter(letter: &Letter, digest: &[u8; 32]) -> io::Result<NewCon
     ))
 }
 
-/// Reads files, several at a time. None where another program took one away, or where it cannot
-/// be read: that is logged, and tried again next time.
-pub(super) fn of_files<P: AsRef<Path> + Sync>(paths: &[P]) -> Vec<Option<Content>> {
-    let readers = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(READERS));
-    let each = paths.len().div_ceil(readers).max(FILES_EACH);
-    if paths.len() <= each {
-        return paths.iter().map(|path| of_file(path.as_ref())).collect();
+/// Files that were read together, and the pack of their cards where they are enough for one.
+pub(super) struct Batch {
+    pub(super) pack: Option<NewPack>,
+    /// In order; none where another program took a file away, or where it cannot be read: that is
+    /// logged, and tried again next time.
+    pub(super) contents: Vec<Option<Content>>,
+}
+
+/// Reads files, some batches at a time; they come back in order.
+pub(super) fn of_files(paths: &[PathBuf]) -> Vec<Batch> {
+    let parts: Vec<&[PathBuf]> = paths.chunks(PACK_CARDS).collect();
+    if parts.len() < 2 {
+        return parts.into_iter().map(batch).collect();
     }
-    std::thread::scope(|scope| {
-        let read = |paths: &[P]| paths.iter().map(|path| of_file(path.as_ref())).collect::<Vec<_>>();
-        let readers: Vec<_> = paths
-            .chunks(each)
-            .map(|paths| (paths.len(), scope.spawn(move || read(paths))))
-            .collect();
-        // A reader that panicked read nothing; its files are tried again next time.
-        let found = readers.into_iter().map(|(length, reader)| {
-            reader
-                .join()
-                .unwrap_or_else(|_| std::iter::repeat_with(|| None).take(length).collect())
-        });
-        found.flatten().collect()
-    })
+    let readers = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(READERS));
+    let next = AtomicUsize::new(0);
+    let read: Vec<Mutex<Option<Batch>>> = parts.iter().map(|_| Mutex::default()).collect();
+    let reader = || {
+        while let (at, Some(part)) = take_next(&next, &parts) {
+            *lock(&read[at]) = Some(batch(part));
+        }
+    };
+    thread::scope(|scope| {
+        let readers: Vec<_> = (0..readers).map(|_| scope.spawn(reader)).collect();
+        // What a reader that panicked did not read is tried again next time.
+        readers.into_iter().for_each(|reader| drop(reader.join()));
+    });
+    let nothing = |part: &[PathBuf]| Batch {
+        pack: None,
+        contents: part.iter().map(|_| None).collect(),
+    };
+    let read = read.into_iter().map(|batch| lock(&batch).take());
+    read.zip(parts)
+        .map(|(batch, part)| batch.unwrap_or_else(|| nothing(part)))
+        .collect()
+}
+
+fn take_next<'a, T: ?Sized>(next: &AtomicUsize, of: &[&'a T]) -> (usize, Option<&'a T>) {
+    let at = next.fetch_add(1, Ordering::Relaxed);
+    (at, of.get(at).copied())
+}
+
+fn batch(paths: &[PathBuf]) -> Batch {
+    let mut contents: Vec<Option<Content>> = paths.iter().map(|path| of_file(path)).collect();
+    let new = contents.iter_mut().flatten().map(|content| &mut content.new);
+    Batch {
+        pack: NewPack::of(new),
+        contents,
+    }
 }
 
 fn of_file(path: &Path) -> Option<Content> {
@@ -91,9 +121,9 @@ fn read(path: &Path) -> io::Result<Content> {
         Read::take(&mut *file, range.end - range.start).read_to_end(&mut bytes)?;
         Ok(bytes)
     })?;
-    let delivery = card.summary.delivery_id.as_deref().and_then(DeliveryId::from_stored);
+    let delivery = card.summary().delivery_id.as_deref().and_then(DeliveryId::from_stored);
     Ok(Content {
-        new: NewContent::new(
+        new: NewContent::for_pack(
             EmailId::of_digest(&scanned.digest),
             &StoredCard { card, delivery: None },
         ),

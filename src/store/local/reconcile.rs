@@ -4,13 +4,13 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
-use crate::index::{Durability, Index, MailboxRow, MessageRow, Step, Transaction};
+use crate::index::{Durability, Index, MailboxRow, MessageRow, NewContent, NewPack, PACK_CARDS, Step, Transaction};
 use crate::mail::{MailboxName, Uid, UidSet};
 use crate::maildir::{DiskError, FileName, Folder, KeywordLetters, Listing, Marks, Place, Seen, Stamp, UidList};
 
 use super::account::{LocalAccount, file_row, seen};
 use super::identity::Identified;
-use super::kept::{self, Content};
+use super::kept::{self, Batch, Content};
 use super::letters::flags_of;
 use super::lock;
 use crate::store::StoreError;
@@ -96,10 +96,15 @@ impl LocalAccount {
                     );
                 }
             }
-            for (content, read) in found.into_iter().zip(kept::of_files(&paths)) {
-                if let Some(read) = read {
-                    transaction.fill_content(content, &read.new)?;
+            let mut found = found.into_iter();
+            for batch in kept::of_files(&paths) {
+                let mut packing = Packing::begin(&transaction, batch.pack.as_ref())?;
+                for (read, content) in batch.contents.into_iter().zip(&mut found) {
+                    if let Some(read) = read {
+                        packing.fill(&transaction, content, &read.new)?;
+                    }
                 }
+                packing.end(&transaction)?;
             }
             transaction.commit()?;
         }
@@ -203,8 +208,50 @@ fn arrival(file: &Seen) -> u64 {
     digits.parse().unwrap_or(u64::MAX)
 }
 
+/// A pack on its way into the index, and how much of it is wanted.
+struct Packing {
+    pack: Option<i64>,
+    slot: usize,
+    live: usize,
+}
+
+impl Packing {
+    fn begin(transaction: &Transaction<'_>, pack: Option<&NewPack>) -> Result<Packing, StoreError> {
+        Ok(Packing {
+            pack: pack.map(|pack| transaction.put_pack(pack)).transpose()?,
+            slot: 0,
+            live: 0,
+        })
+    }
+
+    fn place(&mut self) -> Option<(i64, usize)> {
+        let place = self.pack.map(|pack| (pack, self.slot));
+        self.slot += 1;
+        place
+    }
+
+    // Other files may have the same bytes: they share a card, which then lies where it lay before.
+    fn put(&mut self, transaction: &Transaction<'_>, new: &NewContent) -> Result<i64, StoreError> {
+        let (content, wanted) = transaction.put_content_of(new, self.place())?;
+        self.live += usize::from(wanted);
+        Ok(content)
+    }
+
+    fn fill(&mut self, transaction: &Transaction<'_>, content: i64, new: &NewContent) -> Result<(), StoreError> {
+        self.live += 1;
+        Ok(transaction.fill_content(content, new, self.place())?)
+    }
+
+    fn end(self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
+        match self.pack {
+            Some(pack) => Ok(transaction.count_pack(pack, self.live)?),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Files that are read before their rows are written: what they yield is in memory meanwhile.
-const SLICE: usize = 1024;
+const SLICE: usize = 20 * PACK_CARDS;
 
 /// One folder's changes on their way into the index.
 struct Changes<'a> {
@@ -297,21 +344,26 @@ impl Changes<'_> {
             .chain(unnumbered.into_iter().map(|file| (None, file)))
             .collect();
         for slice in arrivals.chunks(SLICE) {
-            for ((claimed, file), content) in slice.iter().zip(self.read(slice)) {
-                // What cannot be read takes no UID, however often it is tried.
-                let Some(content) = content else {
-                    complete = false;
-                    continue;
-                };
-                let uid = match claimed {
-                    Some(uid) => *uid,
-                    None => {
-                        let uid = self.account.next_uid(row)?;
-                        entries.push((uid, file.base.clone()));
-                        uid
-                    }
-                };
-                self.insert(row, uid, file, &content)?;
+            let mut arrivals = slice.iter();
+            for batch in self.read(slice) {
+                let mut packing = Packing::begin(self.transaction, batch.pack.as_ref())?;
+                for (content, (claimed, file)) in batch.contents.into_iter().zip(&mut arrivals) {
+                    // What cannot be read takes no UID, however often it is tried.
+                    let Some(content) = content else {
+                        complete = false;
+                        continue;
+                    };
+                    let uid = match claimed {
+                        Some(uid) => *uid,
+                        None => {
+                            let uid = self.account.next_uid(row)?;
+                            entries.push((uid, file.base.clone()));
+                            uid
+                        }
+                    };
+                    self.insert(row, uid, file, &content, &mut packing)?;
+                }
+                packing.end(self.transaction)?;
             }
         }
         // The rows are shown once the caller commits.
@@ -348,12 +400,19 @@ impl Changes<'_> {
         Ok(counts.then_some(uid))
     }
 
-    fn read(&self, files: &[(Option<Uid>, &Seen)]) -> Vec<Option<Content>> {
+    fn read(&self, files: &[(Option<Uid>, &Seen)]) -> Vec<Batch> {
         let path = |(_, file): &(_, &Seen)| self.folder.path().join(file.relative_path());
         kept::of_files(&files.iter().map(path).collect::<Vec<PathBuf>>())
     }
 
-    fn insert(&self, row: &mut MailboxRow, uid: Uid, file: &Seen, content: &Content) -> Result<(), StoreError> {
+    fn insert(
+        &self,
+        row: &mut MailboxRow,
+        uid: Uid,
+        file: &Seen,
+        content: &Content,
+        packing: &mut Packing,
+    ) -> Result<(), StoreError> {
         let new = MessageRow {
             uid,
             modseq: self.account.next_modseq(row)?,
@@ -362,7 +421,7 @@ impl Changes<'_> {
             save_date: content.changed,
             size: content.size,
             file: file_row(file),
-            content: self.transaction.put_content(&content.new)?,
+            content: packing.put(self.transaction, &content.new)?,
         };
         self.transaction.insert_message(row, &new)?;
         self.recall_delivery(file, content)

@@ -158,7 +158,7 @@ fn a_delivery_is_numbered_listed_and_read() {
     let filed = home.deliver(2, &[("Lists.work", "\\Seen $Label1"), ("INBOX", "\\Flagged")]);
     assert_eq!(placed(&filed), [("Lists.work".to_owned(), 1), ("INBOX".to_owned(), 2)]);
     let entries = home.messages("INBOX");
-    assert_eq!(entries[0].card.summary.subject, "message 1");
+    assert_eq!(entries[0].card.summary().subject, "message 1");
     assert!(entries[0].path.starts_with("Maildir/new") && entries[1].path.to_string_lossy().ends_with(":2,F"));
     let filed = &home.messages("Lists.work")[0];
     assert_eq!(filed.entry.flags.to_string(), "\\Seen $Label1");
@@ -291,7 +291,7 @@ fn files_of_others_keep_their_numbers_through_a_lost_index() {
         let entries = home.messages("INBOX");
         entries
             .iter()
-            .map(|entry| (entry.entry.uid.value(), entry.card.summary.subject.clone()))
+            .map(|entry| (entry.entry.uid.value(), entry.card.summary().subject.clone()))
             .collect()
     };
     let before = subjects(&home);

@@ -105,7 +105,7 @@ impl MemoryStaged<'_> {
 
     fn place(&self, state: &mut State, target: &Target, id: &DeliveryId) -> Placement {
         let Content { email_id, card, .. } = &*self.content;
-        let thread = state.threads.place(*email_id, &card.summary);
+        let thread = state.threads.place(*email_id, &card.summary());
         let mailbox = state.mailboxes.get_mut(&target.mailbox);
         let mailbox = mailbox.expect("`left` looked up each target's mailbox");
         let modseq = mailbox.next_modseq();

@@ -32,7 +32,7 @@ impl<'a> Known<'a> {
 
     fn header(&self) -> Option<&Header> {
         let card = self.card?;
-        Some(self.header.get_or_init(|| Header::of_block(&card.header)))
+        Some(self.header.get_or_init(|| card.fields()))
     }
 }
 
@@ -310,7 +310,7 @@ mod tests {
             ("word", "word"),
         ] {
             let block = format!("Subject: {}end\r\n\r\n", unit.repeat(10_000));
-            let header = Header::of_block(block.as_bytes());
+            let header = Header::of_block(block.as_bytes(), true);
             let all = decoded(&header.first("Subject").unwrap());
             let space = if unit.starts_with('=') { " " } else { "" };
             assert!(all == format!("{}{space}end", expected.repeat(10_000)), "{unit:?}");

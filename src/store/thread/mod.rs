@@ -111,18 +111,18 @@ struct Gathered {
 
 impl Gathered {
     fn add(&mut self, detail: &Detail, by: ThreadBy) {
-        let summary = &detail.card.summary;
+        let (summary, keys) = (detail.card.summary(), detail.card.sort_keys());
         let mut item = Item {
             uid: detail.entry.uid,
             sent: sent(detail),
             arrived: detail.entry.internal_date,
             subject: String::new(),
-            is_reply: detail.card.sort.is_reply_or_forward,
+            is_reply: keys.is_reply_or_forward,
             id: None,
             references: Vec::new(),
         };
         if by != ThreadBy::Refs {
-            item.subject.clone_from(&detail.card.sort.subject);
+            item.subject = keys.subject;
         }
         if by != ThreadBy::OrderedSubject {
             item.id = summary.message_id.as_deref().and_then(|id| self.number(id));
