@@ -16,9 +16,13 @@ SELECT name,
        size
 FROM mailbox;
 
+-- The joins below are LEFT ones, though every message has its content: then SQLite leaves out
+-- those of which no column was asked for, and a listing of flags reads one table.
 CREATE VIEW messages AS
 SELECT mailbox.name AS mailbox,
+       mailbox.uidvalidity,
        message.uid,
+       printf('%08x%08x', message.uid, mailbox.uidvalidity) AS uidl,
        message.modseq,
        message.flags & 1 <> 0 AS answered,
        message.flags & 2 <> 0 AS flagged,
@@ -29,8 +33,8 @@ SELECT mailbox.name AS mailbox,
        message.internaldate,
        message.savedate,
        message.size,
-       'E' || lower(hex(content.emailid)) AS emailid,
-       printf('T%016x', content.threadid) AS threadid,
+       iif(content.emailid = x'', NULL, 'E' || lower(hex(content.emailid))) AS emailid,
+       iif(content.emailid = x'', NULL, printf('T%016x', content.threadid)) AS threadid,
        mailbox.folder || iif(mailbox.folder = '', '', '/') || iif(message.place = 0, 'new/', 'cur/')
            || iif(message.base LIKE '%/',
                   rtrim(message.base, '/') || ',W=' || message.size || ',U=' || message.uid || ',V=' || mailbox.uidvalidity,
@@ -41,12 +45,17 @@ SELECT mailbox.name AS mailbox,
                   ELSE ':2,' || message.letters
               END AS path,
        coalesce(pack.cards, content.card) AS cards,
-       coalesce(content.slot, 0) AS slot
+       coalesce(content.slot, 0) AS slot,
+       content.pack
 FROM message
     JOIN mailbox ON mailbox.id = message.mailbox
-    JOIN content ON content.id = message.content
+    LEFT JOIN content ON content.id = message.content
     LEFT JOIN pack ON pack.id = content.pack;
 
 CREATE VIEW vanished AS
 SELECT mailbox.name AS mailbox, expunged.uid, expunged.modseq
 FROM expunged JOIN mailbox ON mailbox.id = expunged.mailbox;
+
+-- LSUB: also names of mailboxes that are not there (any more).
+CREATE VIEW subscriptions AS
+SELECT name FROM subscription;
