@@ -151,7 +151,8 @@ impl Index {
         self.made == Made::Now
     }
 
-    /// Whether opening made it out of one with an earlier schema.
+    /// Whether opening made it out of one with an earlier schema, or another opening did that has
+    /// not yet read the Maildir.
     #[must_use]
     pub fn is_migrated(&self) -> bool {
         matches!(self.made, Made::From(_))
@@ -344,14 +345,14 @@ fn prepare(connection: &mut Connection, path: &Path) -> Result<Made, IndexError>
         .map_err(failed())?;
     connection.pragma_update(None, "foreign_keys", true).map_err(failed())?;
     if schema::version(connection).map_err(failed())? == schema::VERSION {
-        return Ok(Made::Before);
+        return schema::of_today(connection).map_err(failed());
     }
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(failed())?;
     // Another process may have done it while we waited.
     let made = match schema::version(&transaction).map_err(failed())? {
-        schema::VERSION => Made::Before,
+        schema::VERSION => schema::of_today(&transaction).map_err(failed())?,
         found if found > schema::VERSION => {
             let path = path.to_owned();
             return Err(IndexError::Newer { path, found });

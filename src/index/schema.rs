@@ -15,13 +15,23 @@ pub(super) enum Made {
     Before,
     /// The index is new.
     Now,
-    /// It had this earlier schema.
+    /// It had this earlier schema, or has what was left of that unread.
     From(i64),
 }
 
 /// The schema of an index; zero where it has none yet.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// What opening finds in an index that has the schema of today: a migration whose process ended
+/// before the Maildir was read left mailboxes without their folder.
+pub(super) fn of_today(connection: &Connection) -> rusqlite::Result<Made> {
+    let unfinished = "SELECT EXISTS (SELECT 1 FROM mailbox WHERE folder = '' AND name <> 'INBOX')";
+    match connection.query_row(unfinished, [], |row| row.get(0))? {
+        true => Ok(Made::From(1)),
+        false => Ok(Made::Before),
+    }
 }
 
 /// Makes all tables and views.
