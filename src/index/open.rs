@@ -334,17 +334,20 @@ fn prepare(connection: &mut Connection, path: &Path) -> Result<Made, IndexError>
     let failed = || IndexError::at(path);
     connection.busy_timeout(BUSY).map_err(failed())?;
     connection.set_prepared_statement_cache_capacity(64);
-    // Of a database that is new: an account of few messages has more tables than pages full, and a delivery touches
-    // eight pages. What packs leave free goes back to the file system.
-    connection.pragma_update(None, "page_size", 2048).map_err(failed())?;
-    connection
-        .pragma_update(None, "auto_vacuum", "INCREMENTAL")
-        .map_err(failed())?;
+    let known = schema::version(connection).map_err(failed())?;
+    if known == 0 {
+        // An account of few messages has more tables than pages full, and a delivery touches eight
+        // pages. What packs leave free goes back to the file system.
+        connection.pragma_update(None, "page_size", 2048).map_err(failed())?;
+        connection
+            .pragma_update(None, "auto_vacuum", "INCREMENTAL")
+            .map_err(failed())?;
+    }
     connection
         .pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
         .map_err(failed())?;
     connection.pragma_update(None, "foreign_keys", true).map_err(failed())?;
-    if schema::version(connection).map_err(failed())? == schema::VERSION {
+    if known == schema::VERSION {
         return schema::of_today(connection).map_err(failed());
     }
     let transaction = connection

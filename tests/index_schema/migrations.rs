@@ -96,7 +96,7 @@ fn assert_of_today(home: &Path, before: &[String]) {
         for mailbox in account.mailboxes().unwrap() {
             for detail in account.details(&mailbox.name, &UidSet::all()).unwrap() {
                 let card = &detail.card;
-                assert!(card.envelope.starts_with(b"(") && card.body_structure.starts_with(b"("));
+                assert!(card.envelope().starts_with(b"(") && card.body_structure.starts_with(b"("));
                 assert!(!card.header.is_empty() && !card.parts.is_empty());
             }
         }
