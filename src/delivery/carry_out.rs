@@ -1,7 +1,5 @@
 //! Carrying out a plan: stage, submit, publish, and then what holds nothing up.
 
-use std::time::SystemTime;
-
 use crate::mail::{Address, Cause, Flags, MailboxName, Outcome, Refusal};
 use crate::message::{Letter, Received, Trace};
 use crate::sieve::{Action, Plan, VacationReply};
@@ -213,7 +211,7 @@ impl Sorter {
                 hostname: self.options.hostname.clone(),
                 id: parcel.id.clone(),
                 recipient: shown,
-                time: SystemTime::now(),
+                time: parcel.message.received(),
             }),
             original_to: original,
             delivered_to,

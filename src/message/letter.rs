@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::lines::{CHUNK, read_some, write_lf};
-use super::message::Message;
+use super::message::{Copies, Message};
 use super::trace::Trace;
 use crate::mail::{Address, DeliveryId, ReversePath};
 
@@ -17,6 +17,8 @@ pub struct Letter {
     trace: Vec<u8>,
     trace_crlf_size: u64,
     received: Option<(DeliveryId, ReversePath, Option<Address>)>,
+    /// Whether the same bytes may be those of another recipient.
+    shared: bool,
 }
 
 impl Letter {
@@ -27,6 +29,10 @@ impl Letter {
             let recipient = received.recipient.as_ref().or(trace.delivered_to.as_ref());
             (received.id.clone(), trace.return_path.clone(), recipient.cloned())
         });
+        let named = [&trace.original_to, &trace.delivered_to]
+            .into_iter()
+            .any(Option::is_some);
+        let shared = matches!(&received, Some((_, _, None))) && !named;
         let mut trace = trace.to_bytes();
         let trace_crlf_size = trace.len() as u64;
         if message.all_crlf() || message.lines().first != Some(true) {
@@ -37,6 +43,7 @@ impl Letter {
             trace,
             trace_crlf_size,
             received,
+            shared,
         }
     }
 
@@ -48,6 +55,7 @@ impl Letter {
             trace: Vec::new(),
             trace_crlf_size: 0,
             received: None,
+            shared: false,
         }
     }
 
@@ -58,6 +66,13 @@ impl Letter {
             *named = Some(recipient.clone());
         }
         self
+    }
+
+    /// Where a store notes the file of this letter, so that other recipients of the same bytes get links to
+    /// it; none where the trace fields name the recipient, so that nobody else has the same.
+    #[must_use]
+    pub fn copies(&self) -> Option<&Copies> {
+        self.shared.then(|| self.message.copies())
     }
 
     /// The delivery that brings it: its id, the reverse path, and the recipient where it is known.

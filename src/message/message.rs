@@ -1,9 +1,11 @@
 //! One message, immutable, shared by all its recipients.
 
 use std::borrow::Cow;
+use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use super::header::Header;
 use super::intake::{Intake, Learnt};
@@ -16,6 +18,22 @@ use super::structure::{Limits, Structure};
 pub struct Message {
     bytes: Arc<Bytes>,
     learnt: Arc<Learnt>,
+    copies: Arc<Copies>,
+    received: SystemTime,
+}
+
+/// Files with the letters of one message, as far as they may be shared.
+pub type Copies = Mutex<Vec<Written>>;
+
+/// A file to which a letter was written, durably.
+#[derive(Debug)]
+pub struct Written {
+    /// The trace fields before the message.
+    pub trace: Vec<u8>,
+    /// The file, under whatever name.
+    pub file: File,
+    /// The SHA-256 of its bytes.
+    pub digest: [u8; 32],
 }
 
 impl Message {
@@ -23,6 +41,8 @@ impl Message {
         Message {
             bytes: Arc::new(bytes),
             learnt: Arc::new(learnt),
+            copies: Arc::default(),
+            received: SystemTime::now(),
         }
     }
 
@@ -33,6 +53,16 @@ impl Message {
         let mut intake = Intake::with_digest(&Limits::default());
         intake.feed(&bytes);
         Message::new(Bytes::Memory(bytes), intake.finish())
+    }
+
+    /// When the last of it came: one time for all its recipients, so that their copies are alike.
+    #[must_use]
+    pub fn received(&self) -> SystemTime {
+        self.received
+    }
+
+    pub(super) fn copies(&self) -> &Copies {
+        &self.copies
     }
 
     /// Bytes as received.

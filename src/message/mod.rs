@@ -41,7 +41,7 @@ pub use header::{Field, Header};
 pub use intake::{Scanned, scan};
 pub use letter::Letter;
 pub use lines::write_crlf;
-pub use message::{Message, MessageReader};
+pub use message::{Copies, Message, MessageReader, Written};
 pub use spool::{Spool, SpoolError, SpoolOptions};
 pub use structure::{Bound, Limits, Mime, Part, Position, Structure};
 pub use summary::Summary;

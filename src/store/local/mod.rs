@@ -7,6 +7,7 @@
 //! | `identity.rs` | UIDVALIDITY, UIDs and MODSEQs: what is given once |
 //! | `kept.rs` | what the index keeps of a message, made ready beforehand |
 //! | `letters.rs` | flags and keywords as letters of file names |
+//! | `once.rs` | one message for several recipients, written once |
 //! | `pool.rs` | deliveries that wait, and the one who publishes for all |
 //! | `publish.rs` | stage and publish: the durable path of a delivery |
 //! | `quota.rs` | what is used, counted exactly, and written down for others |
@@ -25,6 +26,7 @@ mod identity;
 mod kept;
 mod letters;
 mod mailboxes;
+mod once;
 mod pool;
 mod publish;
 mod quota;

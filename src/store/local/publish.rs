@@ -9,12 +9,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::BufWriter;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
 
 use crate::index::{Durability, FileRow, Index, MailboxRow, MessageRow, NewContent, Step, Transaction};
 use crate::mail::{DeliveryId, Flags, MailboxName, ModSeq, Placement, Uid};
@@ -22,9 +20,10 @@ use crate::maildir::{DiskError, Minted, Place};
 use crate::message::Letter;
 
 use super::account::{LocalAccount, file_row, now, until};
-use super::kept::{self, Hashing};
+use super::kept;
 use super::letters::{assign, letters_of};
 use super::lock;
+use super::once;
 use crate::maildir::Seen;
 use crate::store::{Publication, Published, Staged, StoreError, Target};
 
@@ -90,28 +89,17 @@ impl<'account> LocalStaged<'account> {
             .folder(&MailboxName::inbox())
             .tmp()
             .join(minted.as_str());
-        let created = match disk.create(&path) {
+        let create = || match disk.create(&path) {
             // Another program took the Maildir away from under the open account.
             Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => {
                 account.folders.create(disk, &MailboxName::inbox())?;
-                disk.create(&path)?
+                disk.create(&path)
             }
-            created => created?,
+            created => created,
         };
         let mut unfinished = Unfinished(Some(path.clone()));
-        let mut writer = Hashing::new(BufWriter::with_capacity(64 * 1024, &created));
-        let failed = || DiskError::at("write", &path);
-        letter.write_to(&mut writer).map_err(failed())?;
-        let digest = writer.finish().map_err(failed())?;
-        if let Some(date) = internal_date {
-            let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(date).unwrap_or(0)));
-            created
-                .set_modified(time.unwrap_or(SystemTime::UNIX_EPOCH))
-                .map_err(failed())?;
-        }
-        disk.flush(&created, &path)?;
-        let metadata = created.metadata().map_err(DiskError::at("examine", &path))?;
-        let content = kept::of_letter(letter, &digest).map_err(failed())?;
+        let (metadata, digest) = once::write(disk, letter, &path, internal_date, create)?;
+        let content = kept::of_letter(letter, &digest).map_err(DiskError::at("write", &path))?;
         unfinished.0 = None;
         let file = StagedFile {
             path,

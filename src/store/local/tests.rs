@@ -3,15 +3,16 @@
 //! Every test ends in [`Home::close`], which runs the check.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::account::LocalAccount;
 use super::{LocalStore, Options};
 use crate::index::{Durability, Index};
-use crate::mail::{DeliveryId, Flags, MailboxName, ReversePath, Uid, UidSet};
+use crate::mail::{Client, DeliveryId, Flags, MailboxName, Protocol, ReversePath, Uid, UidSet};
 use crate::maildir::Disk;
-use crate::message::{Letter, Message, Trace};
+use crate::message::{Letter, Message, Received, Trace};
 use crate::store::{
     Account, Detail, MailboxStatus, Publication, Published, Remembered, Step, Store, StoreError, Target,
 };
@@ -668,6 +669,68 @@ fn a_mailbox_that_could_not_be_taken_in_gives_no_number_twice() {
     assert!(placed(&home.deliver(5, &[("A", "")]))[0].1 > 3);
     assert_eq!(home.uids("A")[..3], [1, 2, 3]);
     home.close();
+}
+
+#[test]
+fn a_message_for_several_is_written_once() {
+    let home = Home::new();
+    let message = Message::from_bytes("Subject: to all\r\n\r\nbody\r\n");
+    let client = Client {
+        protocol: Protocol::Lmtp,
+        address: None,
+        helo: "mx".to_owned(),
+    };
+    let letter = |recipient: Option<&str>| {
+        let recipient = recipient.map(|recipient| recipient.parse().unwrap());
+        let received = Received {
+            client: client.clone(),
+            hostname: "mx.example.org".to_owned(),
+            id: DeliveryId::from_stored("01ABC").unwrap(),
+            recipient,
+            time: message.received(),
+        };
+        let trace = Trace {
+            return_path: ReversePath::Null,
+            received: Some(received),
+            original_to: None,
+            delivered_to: None,
+            extra: Vec::new(),
+        };
+        Letter::new(message.clone(), &trace)
+    };
+    let inode = |user: &str, key: u64, letter: &Letter| {
+        let account = home.store.account(user, &home.path(user)).unwrap();
+        let publication = Publication {
+            targets: vec![Target {
+                mailbox: name("INBOX"),
+                flags: Flags::new(),
+            }],
+            id: DeliveryId::new(),
+            remember: Vec::new(),
+            quota: None,
+        };
+        let staged = account.stage(&letter.clone().to(&format!("{user}@example.org").parse().unwrap()), key);
+        staged.unwrap().publish(publication).unwrap();
+        let details = account.details(&name("INBOX"), &UidSet::all()).unwrap();
+        assert_eq!(
+            details.last().unwrap().delivery.as_ref().unwrap().recipient,
+            format!("{user}@example.org")
+        );
+        assert_eq!(account.check().unwrap(), Vec::<String>::new());
+        let path = home.path(user).join(&details.last().unwrap().path);
+        (fs::metadata(&path).unwrap().ino(), path)
+    };
+    let (first, path) = inode("ann", 1, &letter(None));
+    let (second, other) = inode("bob", 2, &letter(None));
+    assert_eq!(first, second);
+    // Whose trace fields name them have files of their own.
+    assert_ne!(inode("cy", 3, &letter(Some("cy@example.org"))).0, first);
+    // The file is gone under all its names: it cannot be linked any more.
+    fs::remove_file(path).unwrap();
+    fs::remove_file(other).unwrap();
+    let (third, path) = inode("dan", 4, &letter(None));
+    assert_eq!(inode("eve", 5, &letter(None)).0, third);
+    assert!(fs::read_to_string(path).unwrap().ends_with("\n\nbody\n"));
 }
 
 #[test]
