@@ -54,7 +54,10 @@ impl From<ConfigError> for Fault {
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Fault {
         let code = match &error {
-            StoreError::NoMailbox { .. } | StoreError::NoMessage { .. } => exit::DATAERR,
+            StoreError::NoMailbox { .. }
+            | StoreError::NoMessage { .. }
+            | StoreError::MailboxExists { .. }
+            | StoreError::Forbidden { .. } => exit::DATAERR,
             error if error.is_damaged() => exit::DATAERR,
             _ => exit::TEMPFAIL,
         };

@@ -9,6 +9,7 @@ mod fault;
 mod index;
 mod mailbox;
 mod message;
+mod named;
 mod quota;
 mod rooms;
 mod send;
@@ -52,10 +53,10 @@ enum Command {
     /// Try Sieve scripts
     #[command(subcommand)]
     Sieve(sieve::Command),
-    /// Show mailboxes
+    /// Show and change mailboxes
     #[command(subcommand)]
     Mailbox(mailbox::Command),
-    /// Show messages
+    /// Show, find and change messages
     #[command(subcommand)]
     Message(message::Command),
     /// Show and count what accounts hold
@@ -68,6 +69,9 @@ enum Command {
     #[command(subcommand)]
     Config(config::Command),
 }
+
+/// What commands that destroy say where they were not told to do it.
+const DRY_RUN: &str = "nothing is done without --execute\n";
 
 /// The program: reads the arguments, runs the command, answers its exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
