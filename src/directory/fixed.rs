@@ -1,6 +1,8 @@
 //! `kind = "static"`: domains, with any user or a list of them.
 
 use std::collections::HashSet;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::matching::{Candidate, Matching, fold_domain, is_postmaster};
@@ -77,6 +79,30 @@ impl Static {
         })
     }
 
+    // The users whose home is there.
+    fn homes(&self) -> Result<Vec<Found>, LookupError> {
+        let mut found = Vec::new();
+        for domain in &self.domains {
+            let folder = domain.below(&self.root);
+            let unlisted = |source| LookupError::Unlisted {
+                place: folder.clone(),
+                source,
+            };
+            let entries = match fs::read_dir(&folder) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                entries => entries.map_err(unlisted)?,
+            };
+            for entry in entries {
+                let entry = entry.map_err(unlisted)?;
+                let name = entry.file_name();
+                let of_user = name.to_str().and_then(|name| self.find_in(name, domain.as_str()));
+                // A folder whose name is read otherwise, as `ann+lists` is ann's, is nobody's home.
+                found.extend(of_user.filter(|of_user| of_user.home == entry.path() && of_user.home.is_dir()));
+            }
+        }
+        Ok(found)
+    }
+
     // RFC 5321 §4.5.1: `postmaster` must exist in every domain, and without one.
     fn postmaster(&self) -> Option<Found> {
         match &self.postmaster {
@@ -113,6 +139,18 @@ impl Directory for Static {
         let mut found = everywhere.filter_map(|domain| self.find_in(address.local(), domain.as_str()));
         let first = found.next();
         Ok(first.filter(|_| found.next().is_none()))
+    }
+
+    fn accounts(&self) -> Result<Option<Vec<Found>>, LookupError> {
+        let mut all = match &self.users {
+            Some(users) => users
+                .iter()
+                .filter_map(|(local, domain)| self.find_in(local, domain))
+                .collect(),
+            None => self.homes()?,
+        };
+        all.sort_by(|a: &Found, b| a.user.cmp(&b.user));
+        Ok(Some(all))
     }
 }
 
@@ -193,6 +231,38 @@ mod tests {
         ] {
             assert_eq!(home(&directory, address).as_deref(), expected, "{address}");
         }
+    }
+
+    #[test]
+    fn all_accounts() {
+        let root = tempfile::tempdir().unwrap();
+        for folder in [
+            "example.org/ann",
+            "example.org/Bob",
+            "example.org/ann+lists",
+            "localhost/ann",
+            "other/eve",
+        ] {
+            fs::create_dir_all(root.path().join(folder)).unwrap();
+        }
+        fs::write(root.path().join("example.org/file"), "").unwrap();
+        let names = |users: Option<&[&str]>| {
+            let options = options(&["example.org", "localhost", "example.net"], users);
+            let all = Static::open(&options, root.path())
+                .unwrap()
+                .accounts()
+                .unwrap()
+                .unwrap();
+            all.into_iter().map(|found| found.user).collect::<Vec<_>>()
+        };
+        assert_eq!(names(None), ["ann@example.org", "ann@localhost"], "those with a home");
+        assert_eq!(
+            names(Some(&["zoe@localhost", "ann"])),
+            ["ann@example.net", "ann@example.org", "ann@localhost", "zoe@localhost"]
+        );
+        fs::write(root.path().join("example.net"), "").unwrap();
+        let directory = Static::open(&options(&["example.net"], None), root.path()).unwrap();
+        assert!(matches!(directory.accounts(), Err(LookupError::Unlisted { .. })));
     }
 
     #[test]

@@ -44,6 +44,15 @@ pub struct Found {
 /// Why a lookup has no answer; always temporary.
 #[derive(Debug, thiserror::Error)]
 pub enum LookupError {
+    /// The accounts could not be listed.
+    #[error("cannot list the accounts in {}", place.display())]
+    Unlisted {
+        /// The folder or file.
+        place: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The source could not be read.
     #[error("cannot look up {address} in {source_name}")]
     Unreadable {
@@ -70,6 +79,12 @@ pub trait Directory: Send + Sync {
     /// # Errors
     /// As [`Directory::find`].
     fn find_user(&self, user: &str) -> Result<Option<Found>, LookupError>;
+
+    /// All accounts, by name; where anybody is a user, those that have a home. None where they cannot be listed.
+    ///
+    /// # Errors
+    /// [`LookupError::Unlisted`] where the source cannot be read.
+    fn accounts(&self) -> Result<Option<Vec<Found>>, LookupError>;
 }
 
 /// The settings of a directory.

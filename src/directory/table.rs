@@ -134,6 +134,12 @@ impl Directory for Table {
         let first = same.next();
         Ok(first.filter(|_| same.next().is_none()).cloned())
     }
+
+    fn accounts(&self) -> Result<Option<Vec<Found>>, LookupError> {
+        let mut all = Table::accounts(self).found.clone();
+        all.sort_by(|a, b| a.user.cmp(&b.user));
+        Ok(Some(all))
+    }
 }
 
 impl Stamp {
