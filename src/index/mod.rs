@@ -16,6 +16,7 @@ mod message;
 mod open;
 mod record;
 mod schema;
+mod stats;
 mod vocabulary;
 
 pub use card::{Delivery, StoredCard};
@@ -26,3 +27,4 @@ pub use mailbox::{Counts, MailboxRow};
 pub use memory::{Remembered, Step};
 pub use message::{FileRow, MessageRow};
 pub use open::{Durability, Index, IndexError, Transaction};
+pub use stats::{DatabaseSize, TableSize};

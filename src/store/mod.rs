@@ -31,11 +31,11 @@ use std::sync::Arc;
 
 use crate::mail::{Crossing, Quota, Threshold, Usage};
 
-pub use crate::index::{Counts, Delivery, Remembered, Step};
+pub use crate::index::{Counts, DatabaseSize, Delivery, Remembered, Step, TableSize};
 pub use crate::maildir::Disk;
 pub use deliveries::{Deliveries, Publication, Published, Staged, Target};
 pub use error::StoreError;
-pub use local::{LocalStore, Options};
+pub use local::{IndexStats, LocalStore, Options};
 pub use mailboxes::{MailboxStatus, Mailboxes};
 pub use memory::MemoryStore;
 pub use messages::{Alteration, Altered, Body, Changes, Detail, Entry, Messages, Transferred, Watch};

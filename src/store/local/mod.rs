@@ -18,6 +18,7 @@
 //! | `mailboxes.rs` | mailboxes made, renamed, deleted, subscribed to |
 //! | `watch.rs` | waiting for changes |
 //! | `check.rs` | whether index and Maildir agree |
+//! | `stats.rs` | how much room an index takes |
 
 mod account;
 mod check;
@@ -32,6 +33,7 @@ mod publish;
 mod quota;
 mod reading;
 mod reconcile;
+mod stats;
 #[cfg(test)]
 mod tests;
 mod transfer;
@@ -47,6 +49,7 @@ use crate::maildir::{Disk, DiskError};
 
 use super::{Account, Store, StoreError};
 use account::{INDEX, LocalAccount};
+pub use stats::IndexStats;
 
 /// How the local store keeps mail.
 #[derive(Clone, Debug)]
