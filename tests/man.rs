@@ -16,7 +16,7 @@ done
 wrong usage
 .TP
 \fB65\fR
-bad data: no such mailbox or message, a script with an error, an index that does not agree with its Maildir
+bad data: no such mailbox or message, a mailbox that exists already, a script with an error, an index that does not agree with its Maildir
 .TP
 \fB67\fR
 no such user
@@ -32,6 +32,14 @@ the configuration is wrong
 .PP
 \fBdeliver\fR knows only 0, 67, 75 and 77: its own faults, wrong usage and configuration included, are 75, so that a
 typo never bounces mail. The first line of its standard output is the enhanced status code (RFC 3463) and words.
+.SH "COMMANDS THAT DESTROY"
+\fBmailbox delete\fR, \fBmessage expunge\fR and \fBexpire\fR do nothing without \fB\-\-execute\fR: they show what would
+go.
+.SH SEARCHES
+Written in the keys of IMAP's SEARCH (RFC 9051, section 6.4.4), whose case does not matter: \fBfrom ann\fR,
+\fBsubject "two words"\fR, \fBtext\fR, \fBbody\fR, \fBsince 2026\-11\-01\fR, \fBbefore\fR, \fBsentsince\fR, \fBsavedbefore\fR,
+\fBolder\fR (seconds), \fBseen\fR, \fBflagged\fR, \fBkeyword $Junk\fR, \fBlarger 1000000\fR, \fBuid 1:50\fR, \fBmodseq 7\fR,
+\fBemailid\fR, \fBthreadid\fR, \fBnot seen\fR, \fBor from ann from bob\fR, and parentheses. Several keys must all be met.
 .SH FILES
 .TP
 \fI/etc/postroom/postroom.toml\fR
@@ -53,6 +61,14 @@ and from another terminal in the same folder:
 printf 'Subject: hello\en\enFirst message.\en' | postroom send \-\-to you@example.org \-
 postroom message list you@example.org INBOX
 postroom message show you@example.org INBOX 1
+.fi
+.PP
+Move what is old and was read; then see what would go from Trash, and remove it:
+.PP
+.nf
+postroom message move ann@example.org INBOX Archive \-\-search 'seen before 2026\-01\-01' \-\-create
+postroom expire ann@example.org Trash \-\-saved\-before 30d
+postroom expire ann@example.org Trash \-\-saved\-before 30d \-\-execute
 .fi
 .SH "SEE ALSO"
 \fBpostroom.toml\fR(5), \fBsystemd\fR(1)

@@ -5,11 +5,13 @@
 
 mod config;
 mod deliver;
+mod expire;
 mod fault;
 mod index;
 mod mailbox;
 mod message;
 mod named;
+mod progress;
 mod quota;
 mod rooms;
 mod send;
@@ -59,10 +61,12 @@ enum Command {
     /// Show, find and change messages
     #[command(subcommand)]
     Message(message::Command),
+    /// Remove messages that have been in a mailbox for long. Without --execute nothing is done: what would go is shown
+    Expire(expire::Arguments),
     /// Show and count what accounts hold
     #[command(subcommand)]
     Quota(quota::Command),
-    /// Check an index against its Maildir, or make it anew
+    /// Check an index against its Maildir, measure it, or make it anew
     #[command(subcommand)]
     Index(index::Command),
     /// Check and show the configuration
@@ -141,6 +145,7 @@ fn run(Arguments { command, config: file }: Arguments) -> Result<u8, Fault> {
         Command::Sieve(command) => sieve::run(file, &command),
         Command::Mailbox(command) => mailbox::run(file, &command),
         Command::Message(command) => message::run(file, &command),
+        Command::Expire(arguments) => expire::run(file, &arguments),
         Command::Quota(command) => quota::run(file, &command),
         Command::Index(command) => index::run(file, &command),
         Command::Config(command) => config::run(file, &command),

@@ -144,11 +144,16 @@ pub(super) fn account(config: &Config, user: &str) -> Result<Option<Arc<dyn Acco
 /// As [`account`], before it is opened.
 pub(super) fn store_of(config: &Config, user: &str) -> Result<Option<(LocalStore, Found)>, Fault> {
     let found = find(config, user)?;
-    if !found.home.join(&config.store.maildir).join("cur").is_dir() {
+    if !has_mail(config, &found) {
         return Ok(None);
     }
     become_owner(config, &found.home)?;
     Ok(Some((store(config), found)))
+}
+
+/// Whether anything was ever delivered to an account.
+pub(super) fn has_mail(config: &Config, found: &Found) -> bool {
+    found.home.join(&config.store.maildir).join("cur").is_dir()
 }
 
 /// The user named on the command line.

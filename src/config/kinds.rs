@@ -9,8 +9,8 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::written::{
-    account, address, because, delimiters, domain, extra, home_folder, limit, mode, number, path, percent, period,
-    show_period, size, socket, text, whole, wrong,
+    account, address, because, delimiters, domain, extra, home_folder, limit, mode, number, parse_age, path, percent,
+    period, show_age, show_period, size, socket, text, whole, wrong,
 };
 use super::{HostPort, ListenAddress};
 use crate::directory::{show_extra, show_size};
@@ -209,6 +209,10 @@ kinds! {
     Period: Duration, "a time, such as \"30 s\", \"5 min\" or \"1 h\", or a number of seconds",
         read |written, _folder| period(written).ok_or_else(|| wrong(written)),
         show |value| quoted(&show_period(*value));
+    /// How old something is; never zero.
+    Age: Duration, "an age, such as \"30 days\", \"2 weeks\" or \"12 hours\"",
+        read |written, _folder| written.get_ref().as_str().and_then(parse_age).ok_or_else(|| wrong(written)),
+        show |value| quoted(&show_age(*value));
     /// Permissions of a file.
     Mode: u32, "permissions in octal digits, such as \"0660\"",
         read |written, _folder| mode(written).ok_or_else(|| wrong(written)),
@@ -306,6 +310,16 @@ mod tests {
             (read::<Period>, "\"0 s\"", None),
             (read::<Period>, "\"5 m\"", None),
             (read::<Period>, "\"9999999 d\"", None),
+            (read::<Age>, "\"30 days\"", Some("\"30 days\"")),
+            (read::<Age>, "\"2w\"", Some("\"14 days\"")),
+            (read::<Age>, "\"1 day\"", Some("\"1 day\"")),
+            (read::<Age>, "\"36h\"", Some("\"36 hours\"")),
+            (read::<Age>, "\"0 days\"", None),
+            (read::<Age>, "\"30\"", None),
+            (read::<Age>, "30", None),
+            (read::<Age>, "\"5 m\"", None),
+            (read::<Age>, "\"99999999999999999999 days\"", None),
+            (read::<Age>, "\"40000 days\"", None),
             (read::<Mode>, "\"0660\"", Some("\"0660\"")),
             (read::<Mode>, "\"600\"", Some("\"0600\"")),
             (read::<Mode>, "0o600", Some("\"0600\"")),

@@ -22,9 +22,10 @@ pub use error::{ConfigError, Fault};
 pub use print::{example, reference};
 pub use resolved::{HostPort, ListenAddress, ListenProtocol, QuotaSettings, Relay, SubmissionSettings};
 pub use sections::{
-    DeliveredTo, DeliverySettings, Limits, Listen, OverQuota, QuotaMailbox, QuotaWarning, SieveSettings, StoreSettings,
-    SubmissionTls,
+    DeliveredTo, DeliverySettings, ExpireRule, Limits, Listen, OverQuota, QuotaMailbox, QuotaWarning, SieveSettings,
+    StoreSettings, SubmissionTls,
 };
+pub use written::{parse_age, show_age};
 
 /// Where the file is looked for when none is named.
 pub const DEFAULT_FILE: &str = "/etc/postroom/postroom.toml";
@@ -56,6 +57,8 @@ pub struct Config {
     pub delivery: DeliverySettings,
     /// What there is to quotas beside the limits.
     pub quota: QuotaSettings,
+    /// How long messages stay in mailboxes.
+    pub expire: Vec<ExpireRule>,
     /// The log.
     pub log: telemetry::Options,
 }

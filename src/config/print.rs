@@ -115,6 +115,9 @@ pub(super) fn config(config: &Config) -> String {
     for warning in &config.quota.warnings {
         block(&mut text, warning);
     }
+    for rule in &config.expire {
+        block(&mut text, rule);
+    }
     let log = Log {
         format: config.log.format,
         level: config.log.level,

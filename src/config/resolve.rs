@@ -8,7 +8,9 @@ use toml::de::{DeTable, DeValue};
 use super::error::{ConfigError, Fault, invalid};
 use super::reader::{Info, Reader, Section};
 use super::sections::{Kinds, Log, Main, QuotaMain, Submission, Who};
-use super::{Config, DeliverySettings, Limits, Listen, ListenAddress, ListenProtocol, QuotaMailbox, QuotaSettings};
+use super::{
+    Config, DeliverySettings, ExpireRule, Limits, Listen, ListenAddress, ListenProtocol, QuotaMailbox, QuotaSettings,
+};
 use super::{QuotaWarning, Relay, SieveSettings, StoreSettings, SubmissionSettings};
 use crate::directory::{self, OpenError, Source};
 use crate::mail::{Address, Quota, QuotaEffect, QuotaRule};
@@ -69,6 +71,7 @@ impl<'a> File<'a> {
         let limits = self.section(Limits::INFO, faults, Limits::read);
         let store = self.section(StoreSettings::INFO, faults, store);
         let delivery = self.section(DeliverySettings::INFO, faults, DeliverySettings::read);
+        let expire = self.repeated(faults, check_expiry);
         let log = self.section(Log::INFO, faults, Log::read);
         let (main, log) = (main?, log?);
         Some(Config {
@@ -84,6 +87,7 @@ impl<'a> File<'a> {
             store: store?,
             delivery: delivery?,
             quota: quota?,
+            expire,
             log: telemetry::Options {
                 format: log.format,
                 level: log.level,
@@ -222,6 +226,13 @@ fn check_rule(reader: &mut Reader<'_>, rule: &QuotaMailbox, others: &[QuotaMailb
             reader.wrong("name", what, "write extra, extra_messages or ignore = true");
         }
         _ => {}
+    }
+}
+
+fn check_expiry(reader: &mut Reader<'_>, rule: &ExpireRule, others: &[ExpireRule]) {
+    if others.iter().any(|other| other.mailbox == rule.mailbox) {
+        let what = format!("{} has a rule already, and the first counts", rule.mailbox);
+        reader.wrong("mailbox", what, "leave one of them out");
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::kinds::{
-    Account, Choice, Count, Delimiters, Domain, ExtraBytes, ExtraMessages, Flag, HomeFolder, Kind, List, Mailbox,
+    Account, Age, Choice, Count, Delimiters, Domain, ExtraBytes, ExtraMessages, Flag, HomeFolder, Kind, List, Mailbox,
     Mailboxes, Memory, Mode, Number, OneOf, Optional, PathTo, Percent, Period, QuotaBytes, QuotaMessages, Separator,
     Server, Size, Socket, User, UserId, Word,
 };
@@ -110,6 +110,7 @@ pub(super) const SECTIONS: &[Info] = &[
     QuotaMain::INFO,
     QuotaMailbox::INFO,
     QuotaWarning::INFO,
+    ExpireRule::INFO,
     Log::INFO,
 ];
 
@@ -375,6 +376,20 @@ section! {
         /// `{percent}`, `{used}` and `{limit}` are replaced, and USER, PERCENT, USED and LIMIT
         /// stand in its environment. After a minute it is ended.
         command: Vec<String> as List<Word> = [], shown ["/usr/local/bin/quota-warning", "{user}", "{percent}"];
+    }
+}
+
+section! {
+    /// How long messages stay in a mailbox. Write the section once for each; of several that match a mailbox the
+    /// first counts. They are removed by `postroom expire --all --execute`, which a timer may run each day, and by
+    /// nothing else.
+    pub struct ExpireRule in "expire" repeated {
+        /// Which: a name, or the beginning of names with an asterisk, as in `Lists.*` (the
+        /// children of Lists) or `Lists*` (Lists too).
+        mailbox: MailboxPattern as Mailboxes = none, set "Trash";
+        /// The age at which a message goes, counted from when it came into this mailbox (SAVEDATE,
+        /// RFC 8514) and not from when it was delivered.
+        after: Duration as Age = none, set "30 days";
     }
 }
 

@@ -116,7 +116,8 @@ fn what_is_shown_is_read_back_to_the_same() {
          level = \"debug\"\n[quota]\nmaildirsize = true\n[[quota.mailbox]]\nname = \"Trash\"\nextra = \"-1 MiB\"\n\
          extra_messages = 5\n[[quota.mailbox]]\nname = \"Junk/*\"\nignore = true\n[[quota.warning]]\nat = \"80%\"\n\
          [[quota.warning]]\nat = \"95%\"\nof = \"messages\"\nbelow = true\nmessage = false\n\
-         command = [\"/x\", \"{user}\"]\n[store]\nspool = \"/tmp\"\nindex_root = \"/x\"\nseparator = \"/\"\nmaildir = \".\"\n"
+         command = [\"/x\", \"{user}\"]\n[[expire]]\nmailbox = \"Trash\"\nafter = \"4 weeks\"\n[[expire]]\n\
+         mailbox = \"Lists/*\"\nafter = \"36 h\"\n[store]\nspool = \"/tmp\"\nindex_root = \"/x\"\nseparator = \"/\"\nmaildir = \".\"\n"
             .to_owned(),
         "[directory]\nkind = \"passwd\"\nminimum_uid = 500\n[submission]\nserver = \"mx.example.org:587\"\n\
          tls = \"verify\"\nca_file = \"ca.pem\"\nnotices_from = \"a@example.org\"\n[sieve]\nenabled = false\n"
@@ -255,6 +256,18 @@ fn faults_name_their_line_and_the_remedy() {
         ("[[quota.warning]]\nat = \"80%\"\nmessage = false\n", 6, "does nothing"),
         ("[[quota.warning]]\nat = \"80%\"\ncommand = [\"x\"]\n", 6, "whole path"),
         ("[quota]\nat = \"80%\"\n", 5, "belongs in [[quota.warning]]"),
+        (
+            "[[expire]]\nmailbox = \"Trash\"\n",
+            4,
+            "`after` is missing in [[expire]]",
+        ),
+        ("[[expire]]\nmailbox = \"Trash\"\nafter = 30\n", 6, "\"30 days\""),
+        ("[[expire]]\nmailbox = \"*\"\nafter = \"1 day\"\n", 5, "all mailboxes"),
+        (
+            "[[expire]]\nmailbox = \"T\"\nafter = \"1 day\"\n[[expire]]\nmailbox = \"T\"\nafter = \"2 days\"\n",
+            8,
+            "has a rule already",
+        ),
         ("kind = \"table\"\n", 4, "needs its file"),
         ("kind = \"ldap\"\n", 4, "\"static\", \"table\" or \"passwd\""),
     ] {

@@ -13,6 +13,8 @@ use crate::mail::{Address, Extra};
 
 /// The longest period: clocks can be asked to wait no longer than this.
 const PERIOD_MAX: Duration = Duration::from_secs(366 * 86_400);
+/// The longest age: a century, so that a moment so long ago can still be written.
+const AGE_MAX: Duration = Duration::from_secs(100 * 366 * 86_400);
 /// Octets of a Unix socket's path, its closing zero not counted (unix(7)).
 const SOCKET_PATH_MAX: usize = 107;
 
@@ -80,18 +82,56 @@ const PERIODS: &[(&str, u64)] = &[
 ];
 
 pub(super) fn period(written: &Written<'_>) -> Option<Duration> {
-    let milliseconds = match written.get_ref().as_str() {
+    let period = match written.get_ref().as_str() {
         Some(text) => {
-            let text = text.trim();
-            let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-            let unit = text[digits..].trim_start();
+            let (digits, unit) = amount(text);
             let (_, factor) = PERIODS.iter().find(|(name, _)| *name == unit)?;
-            text[..digits].parse::<u64>().ok()?.checked_mul(*factor)?
+            Duration::from_millis(digits.parse::<u64>().ok()?.checked_mul(*factor)?)
         }
-        None => number(written)?.checked_mul(1000)?,
+        None => Duration::from_secs(number(written)?),
     };
-    let period = Duration::from_millis(milliseconds);
     (!period.is_zero() && period <= PERIOD_MAX).then_some(period)
+}
+
+const AGES: &[(&str, u64)] = &[
+    ("days", 86_400),
+    ("day", 86_400),
+    ("d", 86_400),
+    ("weeks", 7 * 86_400),
+    ("week", 7 * 86_400),
+    ("w", 7 * 86_400),
+    ("hours", 3600),
+    ("hour", 3600),
+    ("h", 3600),
+];
+
+/// A length of time after which something is old, such as `30 days`, `2 weeks` or `12h`; none where the text is
+/// none, or longer than a century.
+#[must_use]
+pub fn parse_age(text: &str) -> Option<Duration> {
+    let (digits, unit) = amount(text);
+    let (_, factor) = AGES.iter().find(|(name, _)| *name == unit)?;
+    let age = Duration::from_secs(digits.parse::<u64>().ok()?.checked_mul(*factor)?);
+    (!age.is_zero() && age <= AGE_MAX).then_some(age)
+}
+
+/// An age as [`parse_age`] reads it: in days, or in hours where it is not whole days.
+#[must_use]
+pub fn show_age(age: Duration) -> String {
+    let hours = age.as_secs() / 3600;
+    match (hours / 24, hours % 24) {
+        (1, 0) => "1 day".to_owned(),
+        (days, 0) => format!("{days} days"),
+        _ if hours == 1 => "1 hour".to_owned(),
+        _ => format!("{hours} hours"),
+    }
+}
+
+// A number and its unit, with or without spaces between.
+fn amount(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    (&text[..digits], text[digits..].trim_start())
 }
 
 pub(super) fn show_period(period: Duration) -> String {

@@ -58,7 +58,7 @@ pub struct MailboxPattern {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MailboxPatternError {
     /// The limits of the account are what counts for all mailboxes.
-    #[error("a rule for all mailboxes is no rule: set the limits of the account")]
+    #[error("a rule cannot be for all mailboxes: name them, or how their names begin")]
     All,
     /// An asterisk that does not end the text.
     #[error("in {0:?} the asterisk does not stand at the end")]

@@ -15,6 +15,8 @@ use crate::config::Config;
 use super::fault::Fault;
 use super::named::Selection;
 
+pub(super) use list::{date, rows};
+
 /// Show, find and change messages.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
