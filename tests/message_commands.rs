@@ -2,10 +2,14 @@
 
 mod support;
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::Output;
 
 use serde_json::{Value, json};
-use support::place::Place;
+use support::place::{Place, is_root};
 use support::postroom::{Postroom, Wishes};
 
 const ANN: &str = "ann@example.org";
@@ -480,10 +484,8 @@ fn what_is_old_by_the_settings() {
     );
     // One account that cannot be opened is told, and does not keep the others from theirs.
     age(&postroom, "ann", "Trash.keep", 1000);
-    let maildir = postroom.home("bob").join("Maildir");
-    std::fs::remove_file(postroom.home("bob").join("index.sqlite")).expect("the index");
-    std::fs::create_dir(postroom.home("bob").join("index.sqlite")).expect("in its way");
-    assert!(maildir.exists());
+    fs::remove_file(postroom.home("bob").join("index.sqlite")).expect("the index");
+    fs::create_dir(postroom.home("bob").join("index.sqlite")).expect("in its way");
     dialogue(
         &postroom,
         &[(
@@ -493,4 +495,72 @@ fn what_is_old_by_the_settings() {
         )],
     );
     assert_eq!(postroom.count(ANN, "Trash.keep"), 0);
+}
+
+#[test]
+fn as_root_it_becomes_the_user_whose_mail_it_is() {
+    if !is_root() {
+        return;
+    }
+    let place = Place::new();
+    let rules = "[[expire]]\nmailbox = \"INBOX\"\nafter = \"30 days\"\n";
+    let postroom = Postroom::configured(
+        &place,
+        &Wishes {
+            as_mail_user: true,
+            more: rules,
+            ..Wishes::default()
+        },
+    );
+    for subject in ["old", "older"] {
+        deliver(&postroom, ANN, &format!("Subject: {subject}\n\nx\n"));
+    }
+    age(&postroom, "ann", "INBOX", 40);
+    let commands: &[(&[&str], i32, &[&str])] = &[
+        (
+            &["message", "expunge", "--uids", "1", "--execute", ANN, "INBOX"],
+            0,
+            &["1 message"],
+        ),
+        (&["mailbox", "create", ANN, "Trash"], 0, &["made"]),
+        (
+            &["message", "flag", ANN, "INBOX", "--uids", "2", "--add", "work"],
+            0,
+            &["1 message"],
+        ),
+        (
+            &["message", "copy", ANN, "INBOX", "Trash", "--uids", "2"],
+            0,
+            &["1 message"],
+        ),
+        // Any user is one here: those with a home are found.
+        (&["expire", "--all", "--execute"], 0, &["1 message removed"]),
+    ];
+    dialogue(&postroom, commands);
+    assert_eq!((postroom.count(ANN, "INBOX"), postroom.count(ANN, "Trash")), (0, 1));
+    let owner = fs::metadata(&postroom.root).expect("the root").uid();
+    assert_ne!(owner, 0);
+    assert_eq!(owners(&postroom.root), [owner].into());
+
+    // Without `user`, in a root of root's, it does not touch as root what belongs to another.
+    let text = fs::read_to_string(&postroom.config).expect("the configuration");
+    fs::write(&postroom.config, text.replace("\nuser = ", "\n#user = ")).expect("written");
+    std::os::unix::fs::chown(&postroom.root, Some(0), Some(0)).expect("chown");
+    dialogue(
+        &postroom,
+        &[(&["expire", "--all", "--execute"], 75, &["set `user`", "1 of 1 account"])],
+    );
+}
+
+/// The owners of all below a folder.
+fn owners(folder: &Path) -> BTreeSet<u32> {
+    let mut owners = BTreeSet::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        owners.insert(fs::symlink_metadata(&path).expect("it is there").uid());
+        if path.is_dir() {
+            owners.extend(self::owners(&path));
+        }
+    }
+    owners
 }
