@@ -19,6 +19,7 @@ use super::fault::{Fault, exit};
 use super::message::{date, rows};
 use super::named::{Named, count};
 use super::progress::Progress;
+use super::removal::{Removal, remove};
 use super::rooms;
 
 /// Remove what is old. By SAVEDATE (RFC 8514): how long a message has been in this mailbox.
@@ -121,7 +122,7 @@ fn all_accounts(config: &Config, arguments: &Arguments) -> Result<u8, Fault> {
                 progress.say(&format!("postroom: {}: {}", found.user, fault.message));
             }
         }
-        progress.step();
+        progress.step(1);
     }
     drop(progress);
     report(config, arguments, &due)?;
@@ -196,8 +197,8 @@ fn due(account: &dyn Account, user: &str, mailbox: &MailboxName, before: i64) ->
 // What another program removed meanwhile is not ours.
 fn carry_out(account: &dyn Account, mut due: Due, execute: bool) -> Result<Due, Fault> {
     if execute && !due.messages.is_empty() {
-        let gone: UidSet = account
-            .remove(&due.mailbox, &due.uids().collect())?
+        let uids: Vec<Uid> = due.uids().collect();
+        let gone: UidSet = remove(account, &due.mailbox, &uids, Removal::Any, None)?
             .into_iter()
             .collect();
         due.messages.retain(|(uid, _)| gone.contains(*uid));

@@ -13,6 +13,7 @@ mod message;
 mod named;
 mod progress;
 mod quota;
+mod removal;
 mod rooms;
 mod send;
 mod serve;

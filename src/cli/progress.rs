@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+/// Steps that are worth a bar where each of them is short.
+const MANY: usize = 2000;
+
 /// A bar on standard error, where that is a terminal; nothing otherwise. It is gone when this is dropped.
 pub(super) struct Progress(ProgressBar);
 
@@ -22,14 +25,19 @@ impl Progress {
         Progress(bar)
     }
 
+    /// A bar for so many short steps; none where they are few.
+    pub(super) fn of_many(steps: usize, what: &'static str) -> Option<Progress> {
+        (steps >= MANY).then(|| Progress::new(steps, what))
+    }
+
     /// What is being done now.
     pub(super) fn at(&self, what: &str) {
         self.0.set_message(what.to_owned());
     }
 
-    /// One step is done.
-    pub(super) fn step(&self) {
-        self.0.inc(1);
+    /// So many steps are done.
+    pub(super) fn step(&self, steps: usize) {
+        self.0.inc(steps as u64);
     }
 
     /// Writes a line to standard error above the bar.

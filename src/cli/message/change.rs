@@ -6,6 +6,8 @@ use crate::store::{Alteration, SearchKey};
 
 use super::super::fault::{Fault, exit};
 use super::super::named::{Named, Selection, count, name};
+use super::super::progress::Progress;
+use super::super::removal::{Removal, remove};
 use super::super::{DRY_RUN, print};
 use super::list::{print_messages, rows};
 
@@ -151,12 +153,14 @@ pub(super) fn expunge(
             false => print(DRY_RUN),
         };
     }
-    let chosen: UidSet = chosen.into_iter().collect();
-    let gone = match selection.is_empty() {
-        // Not those whose flag was taken away meanwhile.
-        true => named.account.expunge(mailbox, &chosen)?,
-        false => named.account.remove(mailbox, &chosen)?,
+    // With nothing chosen, not those whose flag was taken away meanwhile.
+    let removal = match selection.is_empty() {
+        true => Removal::Deleted,
+        false => Removal::Any,
     };
+    let bar = Progress::of_many(chosen.len(), "messages");
+    let gone = remove(&*named.account, mailbox, &chosen, removal, bar.as_ref())?;
+    drop(bar);
     if json {
         return Ok(exit::OK);
     }
