@@ -122,7 +122,7 @@ fn stats(config: &Config, user: &str, json: bool) -> Result<u8, Fault> {
 
 fn spoken(table: &TableSize) -> &str {
     match table.name.as_str() {
-        "" => "(free)",
+        "" => "(no table)",
         name => name,
     }
 }
