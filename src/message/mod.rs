@@ -21,6 +21,7 @@ mod html;
 mod intake;
 mod letter;
 mod lines;
+mod mbox;
 #[allow(clippy::module_inception)]
 mod message;
 mod part_header;
@@ -41,6 +42,7 @@ pub use header::{Field, Header};
 pub use intake::{Scanned, scan};
 pub use letter::Letter;
 pub use lines::write_crlf;
+pub use mbox::{FromLine, Mbox, MboxForm, MboxMessage, status_flags, write_mbox};
 pub use message::{Copies, Message, MessageReader, Written};
 pub use spool::{Spool, SpoolError, SpoolOptions};
 pub use structure::{Bound, Limits, Mime, Part, Position, Structure};
