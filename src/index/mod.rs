@@ -9,6 +9,7 @@
 
 mod card;
 mod content;
+mod copy;
 mod fulltext;
 mod mailbox;
 mod memory;

@@ -130,6 +130,19 @@ impl Disk {
             .map_err(DiskError::at("flush", path))
     }
 
+    /// Flushes all that was written to the file system on which a folder lies: many new files at once.
+    ///
+    /// # Errors
+    /// The operating system's, with the path. What was not flushed before must then be taken as lost.
+    pub fn flush_file_system(&self, path: &Path) -> Result<(), DiskError> {
+        if !self.fsync {
+            return Ok(());
+        }
+        File::open(path)
+            .and_then(|folder| Ok(rustix::fs::syncfs(folder)?))
+            .map_err(DiskError::at("flush the file system of", path))
+    }
+
     /// Makes a folder and those above it that are missing, each durable in the one above.
     ///
     /// # Errors
@@ -204,7 +217,11 @@ impl Disk {
         self.flush_parent(path)
     }
 
-    pub(super) fn flush_parent(&self, path: &Path) -> Result<(), DiskError> {
+    /// Flushes the folder in which a path lies.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn flush_parent(&self, path: &Path) -> Result<(), DiskError> {
         match path.parent() {
             Some(parent) if parent.as_os_str().is_empty() => self.flush_folder(Path::new(".")),
             Some(parent) => self.flush_folder(parent),

@@ -63,4 +63,5 @@ pub use scan::{Listing, Place, Seen, Stamp};
 pub use subscriptions::Subscriptions;
 pub use uidlist::UidList;
 pub use uidvalidity::{highest_uidvalidity, raise_uidvalidity};
+pub(crate) use utf7::decode as decode_folder_name;
 pub use watcher::Watcher;

@@ -23,7 +23,7 @@ pub(super) fn encode(name: &str) -> String {
 }
 
 /// Decodes a name found on the disk; none where it is not the one encoding of a name.
-pub(super) fn decode(encoded: &str) -> Option<String> {
+pub(crate) fn decode(encoded: &str) -> Option<String> {
     let mut name = String::with_capacity(encoded.len());
     let mut rest = encoded;
     while let Some(at) = rest.find('&') {

@@ -76,6 +76,15 @@ pub trait Messages: Send + Sync {
         internal_date: Option<i64>,
     ) -> Result<(UidValidity, Uid), StoreError>;
 
+    /// Adds many messages in their order, durably when it returns: cheaper than one by one.
+    ///
+    /// # Errors
+    /// As [`Messages::append`]; some of the messages may be there then.
+    fn append_all(&self, mailbox: &MailboxName, messages: &[Incoming]) -> Result<Vec<Uid>, StoreError> {
+        let append = |new: &Incoming| self.append(mailbox, &new.message, &new.flags, new.internal_date);
+        messages.iter().map(|new| append(new).map(|(_, uid)| uid)).collect()
+    }
+
     /// Removes the messages with `\Deleted` among these (EXPUNGE, UID EXPUNGE of RFC 4315); answers which they were.
     ///
     /// # Errors
@@ -109,6 +118,17 @@ pub trait Messages: Send + Sync {
         let _ = (mailbox, needle);
         Ok(None)
     }
+}
+
+/// A message that is to be added.
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    /// Its bytes.
+    pub message: Message,
+    /// Its flags and keywords.
+    pub flags: Flags,
+    /// INTERNALDATE, in seconds since 1970; none: now.
+    pub internal_date: Option<i64>,
 }
 
 /// The bytes of a message.

@@ -13,6 +13,7 @@
 //! | [`Messages`] | entries, open, flags, copy, move, append, expunge, changes, watch |
 //! | [`Account`] | all of these, and the upkeep of the index |
 
+mod carry;
 #[cfg(test)]
 mod contract;
 mod deliveries;
@@ -33,12 +34,15 @@ use crate::mail::{Crossing, Quota, Threshold, Usage};
 
 pub use crate::index::{Counts, DatabaseSize, Delivery, Remembered, Step, TableSize};
 pub use crate::maildir::Disk;
+pub use carry::{
+    Bystander, Carried, CarryError, ExportFormat, ExportOptions, ImportOptions, Source, SourceFormat, export, import,
+};
 pub use deliveries::{Deliveries, Publication, Published, Staged, Target};
 pub use error::StoreError;
 pub use local::{IndexStats, LocalStore, Options};
 pub use mailboxes::{MailboxStatus, Mailboxes};
 pub use memory::MemoryStore;
-pub use messages::{Alteration, Altered, Body, Changes, Detail, Entry, Messages, Transferred, Watch};
+pub use messages::{Alteration, Altered, Body, Changes, Detail, Entry, Incoming, Messages, Transferred, Watch};
 pub use quota::{Drift, Recount};
 pub use search::{Day, FieldKey, Period, SearchError, SearchKey, search};
 pub use sort::{SortBy, SortError, SortKey, sort};

@@ -6,7 +6,7 @@ use super::fixture::{Fixture, flags, missing, name, now};
 use crate::index::Counts;
 use crate::mail::{EmailId, Uid, UidSet};
 use crate::message::{Message, write_crlf};
-use crate::store::StoreError;
+use crate::store::{Incoming, StoreError};
 
 pub(super) fn uids_ascend(at: &Fixture) {
     at.create("A");
@@ -24,6 +24,37 @@ pub(super) fn uids_ascend(at: &Fixture) {
     let appended = at.account().append(&name("A"), &message, &flags(""), None);
     let status = at.status("A");
     assert_eq!(appended.unwrap(), (status.validity, *at.uids("A").last().unwrap()));
+}
+
+pub(super) fn many_appended_at_once_keep_their_order(at: &Fixture) {
+    let alone = at.fill::<1>("INBOX")[0];
+    // Few and many are written in different ways.
+    for count in [0, 3, 50] {
+        at.account().remove(&name("INBOX"), &UidSet::all()).unwrap();
+        let incoming = |number: i64| Incoming {
+            message: Message::from_bytes(format!("Subject: {number}\r\n\r\nx\r\n")),
+            flags: flags(if number % 2 == 0 { "\\Seen todo" } else { "" }),
+            internal_date: Some(1_500_000_000 + number),
+        };
+        let all: Vec<Incoming> = (0..count).map(incoming).collect();
+        let uids = at.account().append_all(&name("INBOX"), &all).unwrap();
+        assert_eq!(at.uids("INBOX"), uids);
+        assert!(uids.iter().all(|uid| *uid > alone) && uids.is_sorted_by(|one, next| one < next));
+        for ((number, uid), sent) in (0..count).zip(&uids).zip(&all) {
+            let entry = at.entry("INBOX", *uid);
+            assert_eq!(
+                (entry.internal_date, &entry.flags),
+                (1_500_000_000 + number, &sent.flags)
+            );
+            assert_eq!(at.bytes("INBOX", *uid), format!("Subject: {number}\n\nx\n").as_bytes());
+        }
+    }
+    let one = [Incoming {
+        message: Message::from_bytes("A: b\r\n"),
+        flags: flags(""),
+        internal_date: None,
+    }];
+    missing(at.account().append_all(&name("No"), &one), "No");
 }
 
 pub(super) fn a_uid_is_never_given_again(at: &Fixture) {

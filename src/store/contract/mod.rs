@@ -48,7 +48,8 @@ macro_rules! contract {
                 a_large_message_comes_back, flags_and_date_are_kept, without_a_date_it_is_now,
                 the_email_id_is_that_of_the_bytes, a_reply_belongs_to_the_thread, strangers_have_threads_of_their_own,
                 details_say_what_entries_say, a_set_names_messages, a_missing_message_cannot_be_opened,
-                a_body_is_read_from_anywhere, an_append_to_a_missing_mailbox_leaves_nothing, counts_follow;
+                a_body_is_read_from_anywhere, an_append_to_a_missing_mailbox_leaves_nothing, counts_follow,
+                many_appended_at_once_keep_their_order;
             flags: are_set_added_and_taken_away, what_was_so_before_keeps_its_modseq,
                 what_changes_gets_a_modseq_above_all_before, what_changed_since_is_left_alone,
                 named_but_missing_they_are_passed_over, keywords_ignore_case, many_keywords_are_kept,

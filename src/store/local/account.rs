@@ -19,8 +19,8 @@ use super::pool::Pool;
 use super::publish::{LocalStaged, Ticket};
 use super::{Options, lock};
 use crate::store::{
-    Account, Alteration, Altered, Body, Changes, Deliveries, Detail, Entry, MailboxStatus, Mailboxes, Messages,
-    Recount, Staged, StoreError, Transferred, Watch,
+    Account, Alteration, Altered, Body, Changes, Deliveries, Detail, Entry, Incoming, MailboxStatus, Mailboxes,
+    Messages, Recount, Staged, StoreError, Transferred, Watch,
 };
 
 /// The name of the index in its folder.
@@ -160,6 +160,16 @@ impl LocalAccount {
     }
 }
 
+impl Drop for LocalAccount {
+    /// SQLite removes its log by name when it closes. Where the index was moved away, another may have that
+    /// name by now, and its log must stay.
+    fn drop(&mut self) {
+        if !self.is_current() {
+            lock(&self.index).leave_unclean(true);
+        }
+    }
+}
+
 impl Deliveries for LocalAccount {
     fn stage(&self, letter: &Letter, key: u64) -> Result<Box<dyn Staged + '_>, StoreError> {
         Ok(Box::new(LocalStaged::write(self, letter, Some(key), None)?))
@@ -275,6 +285,10 @@ impl Messages for LocalAccount {
         internal_date: Option<i64>,
     ) -> Result<(UidValidity, Uid), StoreError> {
         self.append_message(mailbox, message, flags, internal_date)
+    }
+
+    fn append_all(&self, mailbox: &MailboxName, messages: &[Incoming]) -> Result<Vec<Uid>, StoreError> {
+        self.append_together(mailbox, messages)
     }
 
     fn expunge(&self, mailbox: &MailboxName, uids: &UidSet) -> Result<Vec<Uid>, StoreError> {

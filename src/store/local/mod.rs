@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `mod.rs` | the store: which accounts are open |
 //! | `account.rs` | opening one account; what readers ask |
+//! | `homes.rs` | whole accounts: copied, moved, removed |
 //! | `identity.rs` | UIDVALIDITY, UIDs and MODSEQs: what is given once |
 //! | `kept.rs` | what the index keeps of a message, made ready beforehand |
 //! | `letters.rs` | flags and keywords as letters of file names |
@@ -16,6 +17,7 @@
 //! | `flags.rs` | flags altered, messages removed |
 //! | `transfer.rs` | messages copied, moved, appended |
 //! | `mailboxes.rs` | mailboxes made, renamed, deleted, subscribed to |
+//! | `together.rs` | many messages added at once |
 //! | `watch.rs` | waiting for changes |
 //! | `check.rs` | whether index and Maildir agree |
 //! | `stats.rs` | how much room an index takes |
@@ -23,6 +25,7 @@
 mod account;
 mod check;
 mod flags;
+mod homes;
 mod identity;
 mod kept;
 mod letters;
@@ -36,6 +39,7 @@ mod reconcile;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod together;
 mod transfer;
 mod watch;
 
@@ -141,6 +145,12 @@ impl LocalStore {
 
 impl Store for LocalStore {
     fn account(&self, user: &str, home: &Path) -> Result<Arc<dyn Account>, StoreError> {
+        Ok(self.open_account(user, home)?)
+    }
+}
+
+impl LocalStore {
+    fn open_account(&self, user: &str, home: &Path) -> Result<Arc<LocalAccount>, StoreError> {
         let slot = self.slot(home);
         let mut account = lock(&slot);
         if let Some(account) = account.as_ref().filter(|account| account.is_current()) {

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::index::{Durability, FileRow, Index, MailboxRow, MessageRow, NewContent, Step, Transaction};
 use crate::mail::{DeliveryId, Flags, MailboxName, ModSeq, Placement, Uid};
-use crate::maildir::{DiskError, Minted, Place};
+use crate::maildir::{Disk, DiskError, Minted, Place};
 use crate::message::Letter;
 
 use super::account::{LocalAccount, file_row, now, until};
@@ -82,7 +82,29 @@ impl<'account> LocalStaged<'account> {
         key: Option<u64>,
         internal_date: Option<i64>,
     ) -> Result<LocalStaged<'account>, StoreError> {
-        let disk = &account.options.disk;
+        LocalStaged::write_to(&account.options.disk, account, letter, key, internal_date)
+    }
+
+    /// As [`Self::write`]; whoever publishes it flushes it before.
+    pub(super) fn write_unflushed(
+        account: &'account LocalAccount,
+        letter: &Letter,
+        internal_date: Option<i64>,
+    ) -> Result<LocalStaged<'account>, StoreError> {
+        let disk = Disk {
+            fsync: false,
+            ..account.options.disk
+        };
+        LocalStaged::write_to(&disk, account, letter, None, internal_date)
+    }
+
+    fn write_to(
+        disk: &Disk,
+        account: &'account LocalAccount,
+        letter: &Letter,
+        key: Option<u64>,
+        internal_date: Option<i64>,
+    ) -> Result<LocalStaged<'account>, StoreError> {
         let minted = Minted::new(&account.options.host, key, letter.stored_size(), letter.crlf_size());
         let path = account
             .folders
@@ -112,16 +134,21 @@ impl<'account> LocalStaged<'account> {
         };
         Ok(LocalStaged { account, file })
     }
+
+    /// What waits to be published.
+    pub(super) fn ticket(self, publication: Publication) -> Arc<Ticket> {
+        Arc::new(Ticket {
+            file: self.file,
+            publication,
+            result: Mutex::new(None),
+        })
+    }
 }
 
 impl Staged for LocalStaged<'_> {
     fn publish(self: Box<Self>, publication: Publication) -> Result<Published, StoreError> {
-        let LocalStaged { account, file } = *self;
-        let ticket = Arc::new(Ticket {
-            file,
-            publication,
-            result: Mutex::new(None),
-        });
+        let account = self.account;
+        let ticket = self.ticket(publication);
         let is_done = |ticket: &Ticket| lock(&ticket.result).is_some();
         account.waiting.join(&ticket, is_done, |batch| {
             let published = account.publish(&mut lock(&account.index), batch);
@@ -153,7 +180,7 @@ struct Placed<'batch> {
 impl LocalAccount {
     /// Publishes a batch; the results are in its order. An error is one that met all of it
     /// before anything was durable.
-    fn publish(
+    pub(super) fn publish(
         &self,
         index: &mut Index,
         batch: &[Arc<Ticket>],
