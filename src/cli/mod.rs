@@ -3,10 +3,14 @@
 //! Called by `main`. Every command ends in an exit code of sysexits(3); what went
 //! wrong, and the remedy, is said on standard error.
 
+mod account;
+mod carrying;
 mod config;
 mod deliver;
 mod expire;
+mod export;
 mod fault;
+mod import;
 mod index;
 mod mailbox;
 mod message;
@@ -67,6 +71,13 @@ enum Command {
     /// Show and count what accounts hold
     #[command(subcommand)]
     Quota(quota::Command),
+    /// Import mailboxes from mbox files, Maildirs and .eml files
+    Import(import::Arguments),
+    /// Export mailboxes as mbox files, a Maildir or .eml files
+    Export(export::Arguments),
+    /// List, copy, move and remove accounts
+    #[command(subcommand)]
+    Account(account::Command),
     /// Check an index against its Maildir, measure it, or make it anew
     #[command(subcommand)]
     Index(index::Command),
@@ -148,6 +159,9 @@ fn run(Arguments { command, config: file }: Arguments) -> Result<u8, Fault> {
         Command::Message(command) => message::run(file, &command),
         Command::Expire(arguments) => expire::run(file, &arguments),
         Command::Quota(command) => quota::run(file, &command),
+        Command::Import(arguments) => import::run(file, &arguments),
+        Command::Export(arguments) => export::run(file, &arguments),
+        Command::Account(command) => account::run(file, &command),
         Command::Index(command) => index::run(file, &command),
         Command::Config(command) => config::run(file, &command),
     }
