@@ -10,7 +10,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use postroom::index::{Durability, Index};
+use postroom::index::{Durability, Gathered, Index};
 use postroom::mail::{DeliveryId, Flags, MailboxName, ReversePath, Uid, UidSet};
 use postroom::message::{Letter, Message, Trace};
 use postroom::store::{Account, Alteration, Disk, LocalStore, Options, Publication, Store, Target};
@@ -209,13 +209,10 @@ fn pack(home: &Path) {
     let mut index = Index::open(&home.join("index.sqlite")).expect("the index");
     let start = Instant::now();
     let mut packs = 0;
-    loop {
+    while let Some(cards) = Gathered::of(index.cards_alone().expect("cards")) {
         let transaction = index.begin(Durability::Process).expect("a transaction");
-        let more = transaction.pack_cards().expect("packed");
+        assert!(transaction.put_gathered(&cards).expect("packed"));
         transaction.commit().expect("committed");
-        if !more {
-            break;
-        }
         packs += 1;
     }
     said(

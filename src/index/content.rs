@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rusqlite::params;
 
-use crate::mail::{EmailId, ThreadId};
+use crate::mail::{EmailId, ThreadId, Uid};
 use crate::message::{ThreadCandidates, message_key, thread_candidates};
 
 use super::card::StoredCard;
@@ -14,6 +14,8 @@ use super::{Index, IndexError, Transaction};
 
 /// Cards that go into one pack. More are a little smaller together; all of them are decompressed for one.
 pub(crate) const PACK_CARDS: usize = 96;
+/// The newest cards lie alone: they are what is asked for most, and go first.
+const ALONE: usize = 50;
 /// Bytes of cards that close a pack early.
 const PACK_BYTES: usize = 512 * 1024;
 /// How well packs are compressed, from 1 to 9: it happens behind the deliveries.
@@ -103,6 +105,41 @@ impl NewContent {
             Card::Alone(card) => Some(card),
             Card::Written(_) => None,
         }
+    }
+}
+
+/// Cards that lie alone, and what they are together.
+#[derive(Debug)]
+pub struct Gathered {
+    cards: Vec<(i64, Vec<u8>)>,
+    packed: Vec<u8>,
+}
+
+impl Gathered {
+    /// Compresses cards that [`Index::cards_alone`] found; none where they are too few for a pack.
+    /// It takes as long as a flush does, so nothing is locked meanwhile.
+    #[must_use]
+    pub fn of(mut cards: Vec<(i64, Vec<u8>)>) -> Option<Gathered> {
+        if cards.len() < PACK_CARDS + ALONE {
+            return None;
+        }
+        cards.truncate(PACK_CARDS);
+        let (mut pack, mut packed) = (Fields::default(), 0);
+        for (_, card) in &cards {
+            // One that is damaged stays by itself, as a card without a single field.
+            let text = decompress(card).unwrap_or_default();
+            let card = fields(&text).next().map_or(&[][..], |(_, card)| card);
+            pack.put("card", card);
+            packed += 1;
+            if pack.len() > PACK_BYTES {
+                break;
+            }
+        }
+        cards.truncate(packed);
+        Some(Gathered {
+            cards,
+            packed: pack.compressed(PACK_LEVEL),
+        })
     }
 }
 
@@ -218,33 +255,24 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Puts cards that lie alone into a pack; answers whether there were enough of them.
+    /// Puts cards that lay alone into the pack that was made of them; answers whether it was done.
+    /// It is not where one of them is gone by now, or another card stands in its place.
     ///
     /// # Errors
     /// Where they cannot be read or written.
-    pub fn pack_cards(&self) -> Result<bool, IndexError> {
-        let alone = "SELECT id, card FROM content WHERE pack IS NULL AND card IS NOT NULL ORDER BY id LIMIT ?";
-        let cards: Vec<(i64, Vec<u8>)> = self.rows(alone, [PACK_CARDS], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        if cards.len() < PACK_CARDS {
-            return Ok(false);
-        }
-        let (mut pack, mut packed) = (Fields::default(), Vec::new());
-        for (id, card) in cards {
-            // One that is damaged stays by itself, as a card without a single field.
-            let text = decompress(&card).unwrap_or_default();
-            let card = fields(&text).next().map_or(&[][..], |(_, card)| card);
-            pack.put("card", card);
-            packed.push(id);
-            if pack.len() > PACK_BYTES {
-                break;
+    pub fn put_gathered(&self, pack: &Gathered) -> Result<bool, IndexError> {
+        let same = "SELECT 1 FROM content WHERE id = ? AND card = ?";
+        for (id, card) in &pack.cards {
+            if self.rows(same, params![id, card], |_| Ok(()))?.is_empty() {
+                return Ok(false);
             }
         }
         self.execute(
             "INSERT INTO pack (held, live, cards) VALUES (?1, ?1, ?2)",
-            params![packed.len(), pack.compressed(PACK_LEVEL)],
+            params![pack.cards.len(), pack.packed],
         )?;
         let number = self.inner.last_insert_rowid();
-        for (slot, id) in packed.iter().enumerate() {
+        for (slot, (id, _)) in pack.cards.iter().enumerate() {
             self.execute(
                 "UPDATE content SET card = NULL, pack = ?, slot = ? WHERE id = ?",
                 params![number, slot, id],
@@ -315,6 +343,60 @@ impl Index {
         Ok(cards)
     }
 
+    /// The oldest cards that lie alone, as many as [`Gathered::of`] asks for.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub fn cards_alone(&self) -> Result<Vec<(i64, Vec<u8>)>, IndexError> {
+        let alone = "SELECT id, card FROM content WHERE pack IS NULL AND card IS NOT NULL ORDER BY id LIMIT ?";
+        self.rows(alone, [PACK_CARDS + ALONE], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
+    /// Numbers and EMAILIDs of messages whose files were read, with numbers above `after`, ascending.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub fn contents_after(&self, after: i64, limit: usize) -> Result<Vec<(i64, EmailId)>, IndexError> {
+        let sql = "SELECT id, emailid FROM content WHERE id > ? AND emailid <> x'' ORDER BY id LIMIT ?";
+        self.rows(sql, params![after, limit], read_identity)
+    }
+
+    /// Likewise, with numbers up to `last`, descending.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub fn contents_up_to(&self, last: i64, limit: usize) -> Result<Vec<(i64, EmailId)>, IndexError> {
+        let sql = "SELECT id, emailid FROM content WHERE id <= ? AND emailid <> x'' ORDER BY id DESC LIMIT ?";
+        self.rows(sql, params![last, limit], read_identity)
+    }
+
+    /// Which of these messages are in no mailbox any more.
+    ///
+    /// # Errors
+    /// Where that cannot be read.
+    pub fn gone(&self, ids: &[EmailId]) -> Result<Vec<EmailId>, IndexError> {
+        let mut gone = Vec::new();
+        for id in ids {
+            let sql = "SELECT 1 FROM content WHERE emailid = ? LIMIT 1";
+            if self.rows(sql, [id.0], |_| Ok(()))?.is_empty() {
+                gone.push(*id);
+            }
+        }
+        Ok(gone)
+    }
+
+    /// A mailbox, by its row's number, that has the message in this row, and the UID it has there.
+    ///
+    /// # Errors
+    /// Where that cannot be read.
+    pub fn holder(&self, content: i64) -> Result<Option<(i64, Uid)>, IndexError> {
+        let sql = "SELECT mailbox, uid FROM message WHERE content = ? LIMIT 1";
+        let holder = self.rows(sql, [content], |row| {
+            Ok((row.get(0)?, super::message::read_uid(row, 1)?))
+        })?;
+        Ok(holder.into_iter().next())
+    }
+
     fn place_of_card(&self, id: i64) -> Result<Option<CardPlace>, IndexError> {
         let sql = "SELECT card, pack, slot FROM content WHERE id = ?";
         let place = self.rows(sql, [id], |row| {
@@ -358,6 +440,10 @@ fn alone(card: &[u8]) -> Vec<u8> {
 // Six bytes of a key are enough to find a message by, and SQLite keeps them in six.
 fn key(key: u64) -> i64 {
     (key >> 16).cast_signed()
+}
+
+fn read_identity(row: &rusqlite::Row<'_>) -> rusqlite::Result<(i64, EmailId)> {
+    Ok((row.get(0)?, EmailId(row.get(1)?)))
 }
 
 /// Where a card lies.

@@ -15,7 +15,7 @@ use crate::message::{Clause, Needle, Scope, Text};
 
 /// The schema, and the way in which text is divided into words: where either changes, all
 /// is made anew.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// Words that may stand for a part of one, for each message that is asked for: looking all
 /// of more up takes longer than reading the messages. And for however many messages.
 const WORDS_EACH: usize = 4;
@@ -35,6 +35,19 @@ pub enum Verdict {
     Maybe,
     /// The message contains it.
     Yes,
+}
+
+/// How far the full text index has come with its index.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Which index: the numbers of another mean nothing.
+    pub epoch: String,
+    /// The number of the last content that was entered.
+    pub content: i64,
+    /// The last row of the full text index whose message was looked for.
+    pub swept: i64,
+    /// Messages that came or went since the words were last tidied up.
+    pub entered: i64,
 }
 
 /// The full text index of one account.
@@ -116,6 +129,14 @@ impl FullText {
     /// # Errors
     /// Where it cannot be written; then none of them is entered.
     pub fn add(&mut self, batch: &[(EmailId, Text)]) -> Result<(), IndexError> {
+        self.add_and_note(batch, None)
+    }
+
+    /// As [`FullText::add`], and notes in the same transaction how far that goes.
+    ///
+    /// # Errors
+    /// As [`FullText::add`]; then nothing is noted either.
+    pub fn add_and_note(&mut self, batch: &[(EmailId, Text)], progress: Option<&Progress>) -> Result<(), IndexError> {
         let add = |connection: &Connection| {
             let mut vocabulary = HashSet::new();
             for (email, text) in batch {
@@ -134,7 +155,8 @@ impl FullText {
                     vocabulary.extend(words);
                 }
             }
-            vocabulary::add(connection, vocabulary)
+            vocabulary::add(connection, vocabulary)?;
+            progress.map_or(Ok(()), |progress| note(connection, progress))
         };
         self.write(add)
     }
@@ -162,6 +184,54 @@ impl FullText {
                 .execute("UPDATE removed SET messages = messages + ?", [count])
                 .map(drop)
         })
+    }
+
+    /// How far it has come.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn progress(&self) -> Result<Progress, IndexError> {
+        let read = |row: &rusqlite::Row<'_>| {
+            Ok(Progress {
+                epoch: row.get(0)?,
+                content: row.get(1)?,
+                swept: row.get(2)?,
+                entered: row.get(3)?,
+            })
+        };
+        let sql = "SELECT epoch, content, swept, entered FROM progress";
+        self.connection.query_row(sql, [], read).map_err(self.at())
+    }
+
+    /// Notes how far it has come.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn note(&mut self, progress: &Progress) -> Result<(), IndexError> {
+        self.write(|connection| note(connection, progress))
+    }
+
+    /// Some of the messages that it knows, with the numbers of their rows, from behind one of them on.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn known_after(&self, row: i64, limit: usize) -> Result<Vec<(i64, EmailId)>, IndexError> {
+        let some = || {
+            let sql = "SELECT id, email FROM message WHERE id > ? ORDER BY id LIMIT ?";
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let rows = statement.query_map(params![row, limit], |row| Ok((row.get(0)?, EmailId(row.get(1)?))))?;
+            rows.collect::<rusqlite::Result<_>>()
+        };
+        some().map_err(self.at())
+    }
+
+    /// The number of the last row: about how many messages it knows, told at once.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn last_row(&self) -> Result<i64, IndexError> {
+        let sql = "SELECT coalesce(max(id), 0) FROM message";
+        self.connection.query_row(sql, [], |row| row.get(0)).map_err(self.at())
     }
 
     /// Says of each of `ids` whether the needle may be in it, as far as is known without
@@ -333,6 +403,20 @@ impl FullText {
         let all = all.collect::<rusqlite::Result<HashMap<EmailId, i64>>>()?;
         Ok(ids.iter().map(|id| all.get(id).copied()).collect())
     }
+}
+
+fn note(connection: &Connection, progress: &Progress) -> rusqlite::Result<()> {
+    let sql = "UPDATE progress SET epoch = ?, content = ?, swept = ?, entered = ?";
+    let Progress {
+        epoch,
+        content,
+        swept,
+        entered,
+    } = progress;
+    connection
+        .prepare_cached(sql)?
+        .execute(params![epoch, content, swept, entered])
+        .map(drop)
 }
 
 // SQLite's own way to empty a database in whatever state it is. Deleting the file would pull

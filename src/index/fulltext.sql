@@ -30,3 +30,14 @@ CREATE INDEX vocabulary_level ON vocabulary (level);
 -- Messages removed since the vocabulary was last made anew.
 CREATE TABLE removed (messages INTEGER NOT NULL) STRICT;
 INSERT INTO removed VALUES (0);
+
+-- How far it has come with its index: the number of the last content that was entered, and the
+-- last row here whose message was looked for there. The numbers hold for one index, whose name
+-- this is. `entered` messages came or went since the words were last tidied up.
+CREATE TABLE progress (
+    epoch   TEXT NOT NULL,
+    content INTEGER NOT NULL,
+    swept   INTEGER NOT NULL,
+    entered INTEGER NOT NULL
+) STRICT;
+INSERT INTO progress VALUES ('', 0, 0, 0);

@@ -278,7 +278,7 @@ fn lengthened(base: String, mailbox: &MailboxRow, uid: Uid, size: u64) -> String
     }
 }
 
-fn read_uid(row: &Row<'_>, column: usize) -> rusqlite::Result<Uid> {
+pub(super) fn read_uid(row: &Row<'_>, column: usize) -> rusqlite::Result<Uid> {
     Uid::new(row.get(column)?).ok_or(rusqlite::Error::IntegralValueOutOfRange(column, 0))
 }
 

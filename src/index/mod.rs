@@ -22,8 +22,8 @@ mod vocabulary;
 
 pub use card::{Delivery, StoredCard};
 pub(crate) use content::PACK_CARDS;
-pub use content::{NewContent, NewPack};
-pub use fulltext::{FullText, Verdict};
+pub use content::{Gathered, NewContent, NewPack};
+pub use fulltext::{FullText, Progress, Verdict};
 pub use mailbox::{Counts, MailboxRow};
 pub use memory::{Remembered, Step};
 pub use message::{FileRow, MessageRow};

@@ -19,6 +19,7 @@ pub struct Index {
     path: PathBuf,
     made: Made,
     unclean: bool,
+    lacking: bool,
 }
 
 /// A write: holds SQLite's write lock from its beginning, rolled back unless committed.
@@ -103,11 +104,31 @@ impl IndexError {
 
     pub(super) fn at(path: &Path) -> impl FnOnce(rusqlite::Error) -> IndexError {
         let path = path.to_owned();
-        move |source| match source.sqlite_error_code() {
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => IndexError::Damaged { path, source },
-            _ => IndexError::Sqlite { path, source },
+        move |source| match is_damage(&source) {
+            true => IndexError::Damaged { path, source },
+            false => IndexError::Sqlite { path, source },
         }
     }
+}
+
+// SQLite says so, or a value is there that nobody writes.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error;
+    match error {
+        Error::IntegralValueOutOfRange(..) | Error::FromSqlConversionFailure(..) | Error::InvalidColumnType(..) => true,
+        error => matches!(
+            error.sqlite_error_code(),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+        ),
+    }
+}
+
+// A log begins with one of two numbers (SQLite's file format §4.1). SQLite takes one that does not
+// for empty, so what was committed since the last checkpoint is missing, and nobody says so.
+fn is_blanked(log: &Path) -> bool {
+    let mut start = [0; 4];
+    let read = std::fs::File::open(log).and_then(|mut file| io::Read::read_exact(&mut file, &mut start));
+    read.is_ok() && !matches!(u32::from_be_bytes(start), 0x377f_0682 | 0x377f_0683)
 }
 
 impl Index {
@@ -120,6 +141,7 @@ impl Index {
         let mut log = path.as_os_str().to_owned();
         log.push("-wal");
         let unclean = Path::new(&log).exists();
+        let lacking = unclean && is_blanked(Path::new(&log));
         let mut connection = Connection::open(path).map_err(IndexError::at(path))?;
         let made = prepare(&mut connection, path)?;
         Ok(Index {
@@ -127,7 +149,14 @@ impl Index {
             path: path.to_owned(),
             made,
             unclean,
+            lacking,
         })
+    }
+
+    /// Whether its log was there and empty of meaning, so that its last commits may be lost.
+    #[must_use]
+    pub fn is_lacking(&self) -> bool {
+        self.lacking
     }
 
     /// Whether it was not closed before it was opened: another process has it open, or died.
