@@ -159,6 +159,10 @@ fn open(home: &Path) -> std::sync::Arc<dyn Account> {
         host: "mx.example.org".to_owned(),
         open_accounts: 512,
         maildirsize: false,
+        fulltext: true,
+        keep_expunged: None,
+        create: Vec::new(),
+        subscribe: false,
     });
     store.account("ann", home).expect("an account")
 }

@@ -74,6 +74,10 @@ fn store(folder: &Path, threads: u64, users: u64) -> f64 {
         host: "mx.example.org".to_owned(),
         open_accounts: 512,
         maildirsize: false,
+        fulltext: true,
+        keep_expunged: None,
+        create: Vec::new(),
+        subscribe: false,
     });
     let deliver = |number: u64| {
         let user = number % users;

@@ -298,12 +298,13 @@ fn index_check_and_rebuild() {
             connection.execute(damage, []).expect("it is damaged");
         }
         let output = postroom.run_with_input(&["index", "check", ANN], b"");
-        assert_eq!(output.status.code(), Some(65), "{damage}: {}", said(&output));
-        assert!(
-            said(&output).contains("postroom index rebuild"),
-            "the remedy: {}",
-            said(&output)
-        );
+        // What SQLite calls corrupt is made anew at once.
+        let (code, words) = match damage.parse::<usize>() {
+            Ok(_) => (0, "index.sqlite.damaged"),
+            Err(_) => (65, "postroom index rebuild"),
+        };
+        assert_eq!(output.status.code(), Some(code), "{damage}: {}", said(&output));
+        assert!(said(&output).contains(words), "the remedy: {}", said(&output));
         let output = postroom.run_with_input(&["index", "rebuild", ANN], b"");
         assert!(output.status.success(), "{damage}: {}", said(&output));
         postroom.run(&["index", "check", ANN]);

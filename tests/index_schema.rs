@@ -42,6 +42,10 @@ fn open(home: &Path) -> Arc<dyn Account> {
         host: "mx.example.org".into(),
         open_accounts: 8,
         maildirsize: false,
+        fulltext: true,
+        keep_expunged: None,
+        create: Vec::new(),
+        subscribe: false,
     });
     store.account(ANN, home).unwrap()
 }

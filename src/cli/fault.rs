@@ -57,6 +57,7 @@ impl From<StoreError> for Fault {
             StoreError::NoMailbox { .. }
             | StoreError::NoMessage { .. }
             | StoreError::MailboxExists { .. }
+            | StoreError::NoRemoved { .. }
             | StoreError::Forbidden { .. } => exit::DATAERR,
             error if error.is_damaged() => exit::DATAERR,
             _ => exit::TEMPFAIL,

@@ -1,16 +1,19 @@
 //! `postroom index`: the index against its Maildir.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::config::Config;
-use crate::directory::{Found, show_size};
-use crate::store::{Account, DatabaseSize, IndexStats, LocalStore, Store, StoreError, TableSize};
+use crate::directory::show_size;
+use crate::store::{DatabaseSize, IndexStats, Store, TableSize};
 
 use super::fault::{Fault, exit};
 use super::rooms;
+
+/// How long the account is tended at a time.
+const TURN: Duration = Duration::from_secs(10);
 
 /// Check an index, measure it, or make it anew.
 #[derive(Debug, clap::Subcommand)]
@@ -68,26 +71,16 @@ fn rebuild(config: &Config, user: &str) -> Result<u8, Fault> {
     let Some((store, found)) = rooms::store_of(config, user)? else {
         return no_mail(user);
     };
-    let account = match rebuilt(&store, &found) {
-        Err(error) if error.is_damaged() => {
-            let aside = store.set_index_aside(&found.user, &found.home)?;
-            super::print(&format!("{user}: the damaged index is {} now\n", aside.display()))?;
-            rebuilt(&store, &found)?
-        }
-        account => account?,
-    };
+    // One that is damaged is set aside by the store.
+    let account = store.account(&found.user, &found.home)?;
+    account.rebuild()?;
+    while !account.tend(Instant::now() + TURN)? {}
     let mailboxes = account.mailboxes()?;
     let messages: i64 = mailboxes.iter().map(|mailbox| mailbox.counts.messages).sum();
     super::print(&format!(
         "{user}: {messages} messages in {} mailboxes\n",
         mailboxes.len()
     ))
-}
-
-fn rebuilt(store: &LocalStore, found: &Found) -> Result<Arc<dyn Account>, StoreError> {
-    let account = store.account(&found.user, &found.home)?;
-    account.rebuild()?;
-    Ok(account)
 }
 
 fn no_mail(user: &str) -> Result<u8, Fault> {

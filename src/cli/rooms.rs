@@ -16,6 +16,7 @@ use crate::message::SpoolOptions;
 use crate::sieve::{self, Engine};
 use crate::store::{Account, Disk, LocalStore, Options as StoreOptions, Store};
 use crate::submission::{self, Route, Submitter, Tls};
+use crate::telemetry::{self, Format, Level};
 
 use super::fault::{Fault, exit};
 
@@ -39,6 +40,10 @@ pub(super) fn store(config: &Config) -> LocalStore {
         host: config.hostname.clone(),
         open_accounts: settings.open_accounts,
         maildirsize: config.quota.maildirsize,
+        fulltext: config.search.fulltext,
+        keep_expunged: settings.keep_expunged,
+        create: config.mailboxes.create.clone(),
+        subscribe: config.mailboxes.subscribe,
     })
 }
 
@@ -148,6 +153,11 @@ pub(super) fn store_of(config: &Config, user: &str) -> Result<Option<(LocalStore
         return Ok(None);
     }
     become_owner(config, &found.home)?;
+    // What the store warns of is for whoever asks; that it was said before is no fault.
+    let _ = telemetry::start(&telemetry::Options {
+        format: Format::Human,
+        level: Level::Warn,
+    });
     Ok(Some((store(config), found)))
 }
 

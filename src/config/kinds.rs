@@ -14,7 +14,7 @@ use super::written::{
 };
 use super::{HostPort, ListenAddress};
 use crate::directory::{show_extra, show_size};
-use crate::mail::{Address, Extra, MailboxPattern};
+use crate::mail::{Address, Extra, MailboxName, MailboxPattern};
 
 /// A kind of value.
 pub(super) trait Kind {
@@ -213,6 +213,17 @@ kinds! {
     Age: Duration, "an age, such as \"30 days\", \"2 weeks\" or \"12 hours\"",
         read |written, _folder| written.get_ref().as_str().and_then(parse_age).ok_or_else(|| wrong(written)),
         show |value| quoted(&show_age(*value));
+    /// A time, or none.
+    Lasting: Option<Duration>, "a time, such as \"14 days\" or \"12 h\", or \"none\"",
+        read |written, _folder| match written.get_ref().as_str() {
+            Some("none") => Ok(None),
+            _ => period(written).map(Some).ok_or_else(|| wrong(written)),
+        },
+        show |value| value.map_or_else(|| quoted("none"), |time| quoted(&show_period(time)));
+    /// A mailbox by its name; its levels are separated by dots.
+    NewMailbox: MailboxName, "the name of a mailbox",
+        read |written, _folder| MailboxName::parse(text(written)?, '.').map_err(|error| because(written, error)),
+        show |value| quoted(value.as_str());
     /// Permissions of a file.
     Mode: u32, "permissions in octal digits, such as \"0660\"",
         read |written, _folder| mode(written).ok_or_else(|| wrong(written)),

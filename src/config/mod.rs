@@ -22,8 +22,8 @@ pub use error::{ConfigError, Fault};
 pub use print::{example, reference};
 pub use resolved::{HostPort, ListenAddress, ListenProtocol, QuotaSettings, Relay, SubmissionSettings};
 pub use sections::{
-    DeliveredTo, DeliverySettings, ExpireRule, Limits, Listen, OverQuota, QuotaMailbox, QuotaWarning, SieveSettings,
-    StoreSettings, SubmissionTls,
+    DeliveredTo, DeliverySettings, ExpireRule, Limits, Listen, MailboxSettings, OverQuota, QuotaMailbox, QuotaWarning,
+    SearchSettings, SieveSettings, StoreSettings, SubmissionTls,
 };
 pub use written::{parse_age, show_age};
 
@@ -53,6 +53,10 @@ pub struct Config {
     pub limits: Limits,
     /// How mail is kept.
     pub store: StoreSettings,
+    /// The mailboxes of new accounts.
+    pub mailboxes: MailboxSettings,
+    /// Searching.
+    pub search: SearchSettings,
     /// What a delivery does beside the filter.
     pub delivery: DeliverySettings,
     /// What there is to quotas beside the limits.

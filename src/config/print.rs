@@ -102,6 +102,8 @@ pub(super) fn config(config: &Config) -> String {
     block(&mut text, &submission_of(config));
     block(&mut text, &config.limits);
     block(&mut text, &config.store);
+    block(&mut text, &config.mailboxes);
+    block(&mut text, &config.search);
     block(&mut text, &config.delivery);
     block(
         &mut text,

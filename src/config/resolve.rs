@@ -11,7 +11,7 @@ use super::sections::{Kinds, Log, Main, QuotaMain, Submission, Who};
 use super::{
     Config, DeliverySettings, ExpireRule, Limits, Listen, ListenAddress, ListenProtocol, QuotaMailbox, QuotaSettings,
 };
-use super::{QuotaWarning, Relay, SieveSettings, StoreSettings, SubmissionSettings};
+use super::{MailboxSettings, QuotaWarning, Relay, SearchSettings, SieveSettings, StoreSettings, SubmissionSettings};
 use crate::directory::{self, OpenError, Source};
 use crate::mail::{Address, Quota, QuotaEffect, QuotaRule};
 use crate::telemetry;
@@ -70,6 +70,8 @@ impl<'a> File<'a> {
         });
         let limits = self.section(Limits::INFO, faults, Limits::read);
         let store = self.section(StoreSettings::INFO, faults, store);
+        let mailboxes = self.section(MailboxSettings::INFO, faults, MailboxSettings::read);
+        let search = self.section(SearchSettings::INFO, faults, SearchSettings::read);
         let delivery = self.section(DeliverySettings::INFO, faults, DeliverySettings::read);
         let expire = self.repeated(faults, check_expiry);
         let log = self.section(Log::INFO, faults, Log::read);
@@ -85,6 +87,8 @@ impl<'a> File<'a> {
             submission: submission?,
             limits: limits?,
             store: store?,
+            mailboxes: mailboxes?,
+            search: search?,
             delivery: delivery?,
             quota: quota?,
             expire,

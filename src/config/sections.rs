@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::kinds::{
-    Account, Age, Choice, Count, Delimiters, Domain, ExtraBytes, ExtraMessages, Flag, HomeFolder, Kind, List, Mailbox,
-    Mailboxes, Memory, Mode, Number, OneOf, Optional, PathTo, Percent, Period, QuotaBytes, QuotaMessages, Separator,
-    Server, Size, Socket, User, UserId, Word,
+    Account, Age, Choice, Count, Delimiters, Domain, ExtraBytes, ExtraMessages, Flag, HomeFolder, Kind, Lasting, List,
+    Mailbox, Mailboxes, Memory, Mode, NewMailbox, Number, OneOf, Optional, PathTo, Percent, Period, QuotaBytes,
+    QuotaMessages, Separator, Server, Size, Socket, User, UserId, Word,
 };
 use super::reader::{Info, Reader, Section, Setting};
 use super::{HostPort, ListenAddress, ListenProtocol};
 use crate::directory::TableFormat;
-use crate::mail::{Address, Extra, MailboxPattern, QuotaUnit};
+use crate::mail::{Address, Extra, MailboxName, MailboxPattern, QuotaUnit};
 use crate::telemetry::{Format, Level};
 
 /// Declares an enum whose values are words of the file.
@@ -106,6 +106,8 @@ pub(super) const SECTIONS: &[Info] = &[
     Submission::INFO,
     Limits::INFO,
     StoreSettings::INFO,
+    MailboxSettings::INFO,
+    SearchSettings::INFO,
     DeliverySettings::INFO,
     QuotaMain::INFO,
     QuotaMailbox::INFO,
@@ -283,12 +285,39 @@ section! {
         /// Where messages wait that do not fit in memory. Without it, the system's folder for
         /// temporary files.
         spool: Option<PathBuf> as Optional<PathTo> = none, shown "/var/spool/postroom";
+        /// How long messages that are expunged or removed can be brought back by `postroom message
+        /// undelete`, also those of mailboxes that are deleted; they count for no quota meanwhile.
+        /// What other programs remove is gone. With `none` it all goes at once, also what was kept
+        /// before.
+        keep_expunged: Option<Duration> as Lasting = "none", shown "14 days";
         /// How many accounts are held open; each takes three open files.
         open_accounts: usize as Count = 512;
         /// The permissions of folders that are created.
         folder_mode: u32 as Mode = "0700";
         /// The permissions of files that are created.
         file_mode: u32 as Mode = "0600";
+    }
+}
+
+section! {
+    /// The mailboxes of new accounts.
+    pub struct MailboxSettings in "mailboxes" {
+        /// The mailboxes that an account gets beside INBOX when it is made. Drafts, Junk, Sent, Trash
+        /// and Archive are marked as what they are for (RFC 6154). Without any, as with Dovecot, mail
+        /// programs and filters make what they need.
+        create: Vec<MailboxName> as List<NewMailbox> = [], shown ["Drafts", "Junk", "Sent", "Trash", "Archive"];
+        /// Whether the account is subscribed to INBOX and to these.
+        subscribe: bool as Flag = true;
+    }
+}
+
+section! {
+    /// Searching.
+    pub struct SearchSettings in "search" {
+        /// Whether words are indexed, behind the deliveries, so that a search for text need not read
+        /// all messages. It takes about a tenth of the size of the mail, in `fulltext.sqlite` beside
+        /// the index.
+        fulltext: bool as Flag = true;
     }
 }
 

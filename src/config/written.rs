@@ -79,6 +79,8 @@ const PERIODS: &[(&str, u64)] = &[
     ("min", 60_000),
     ("s", 1000),
     ("ms", 1),
+    ("day", 86_400_000),
+    ("days", 86_400_000),
 ];
 
 pub(super) fn period(written: &Written<'_>) -> Option<Duration> {

@@ -19,14 +19,14 @@ mod notices;
 mod quota;
 mod under_way;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::directory::{Directory, Found};
 use crate::mail::{Address, DeliveryId, Envelope, MailboxName, Outcome, Recipient, Refusal, ReversePath};
 use crate::message::Message;
 use crate::sieve::{Engine, Evaluation, FolderError, Incoming, Plan, ScriptFolders, Scripts, load, load_user};
-use crate::store::{Account, Remembered, Store};
+use crate::store::{Account, Remembered, Store, StoreError};
 use crate::submission::Submitter;
 
 pub use errand::Errand;
@@ -154,6 +154,14 @@ impl Sorter {
             Ok(Some(outcome)) => Err(outcome),
             Err(failure) => Err(failure.into_outcome()),
         }
+    }
+
+    /// Opens an account, for its upkeep.
+    ///
+    /// # Errors
+    /// Those of [`Store::account`].
+    pub fn account(&self, user: &str, home: &Path) -> Result<Arc<dyn Account>, StoreError> {
+        self.store.account(user, home)
     }
 
     /// Delivers a message to one recipient. `keep` goes into `keep_in`, by default INBOX.

@@ -58,6 +58,14 @@ impl Folders {
         }
     }
 
+    /// The mailbox whose folder has this name below the root; none where it is no such name, and for
+    /// INBOX, whose folder has none.
+    #[must_use]
+    pub fn mailbox_of(&self, below_root: &str) -> Option<MailboxName> {
+        let name = utf7::decode(below_root.strip_prefix('.')?)?;
+        MailboxName::parse(&name, '.').ok()
+    }
+
     /// The mailboxes that have a folder, INBOX among them where the root has a `cur/`.
     /// Folders whose names are no mailbox names are passed over.
     ///
@@ -73,10 +81,7 @@ impl Folders {
         for entry in entries {
             let entry = entry.map_err(DiskError::at("read", &self.root))?;
             let file_name = entry.file_name();
-            let Some(encoded) = file_name.to_str().and_then(|name| name.strip_prefix('.')) else {
-                continue;
-            };
-            let name = utf7::decode(encoded).and_then(|name| MailboxName::parse(&name, '.').ok());
+            let name = file_name.to_str().and_then(|name| self.mailbox_of(name));
             if let Some(name) = name.filter(|name| self.folder(name).exists()) {
                 names.push(name);
             }

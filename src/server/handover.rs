@@ -124,7 +124,11 @@ fn deliver_one(
     let size = parcel.message.size();
     let found = found.map_or_else(|| shared.sorter.resolve(&recipient.address, reverse_path, size), Ok);
     let ((outcome, errands), user) = match found {
-        Ok(found) => (shared.sorter.deliver(parcel, recipient, &found, None), Some(found.user)),
+        Ok(found) => {
+            let delivered = shared.sorter.deliver(parcel, recipient, &found, None);
+            shared.tender.delivered(&found);
+            (delivered, Some(found.user))
+        }
         Err(outcome) => ((outcome, Vec::new()), None),
     };
     record(&outcome, parcel, recipient, user.as_deref(), begun.elapsed());

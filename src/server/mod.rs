@@ -3,12 +3,14 @@
 //! Called by `cli::serve`: [`Doors::bind`] opens the sockets while there is still the
 //! right to, [`run`] serves until the process is told to stop (SIGTERM, SIGINT).
 //! Sessions in the middle of a message finish it; all others get 421 4.3.2. Told a second
-//! time, it waits for no session, only for deliveries that have begun.
+//! time, it waits for no session, only for deliveries that have begun. Accounts to which
+//! something was delivered are tended by `tender` once they are quiet.
 //! `cli::deliver` logs and reports what became of its one recipient by `handover` too.
 
 mod connection;
 mod doors;
 mod handover;
+mod tender;
 
 use std::io;
 use std::sync::Arc;
@@ -20,6 +22,8 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use crate::delivery::Sorter;
 use crate::message::SpoolOptions;
 use crate::smtp;
+
+use tender::Tender;
 
 pub use doors::{BindError, Doors, Listen, Place};
 pub(crate) use handover::{failure, record, refuse};
@@ -48,6 +52,7 @@ struct Shared {
     options: Options,
     deliveries: Arc<Semaphore>,
     connections: Arc<Semaphore>,
+    tender: Tender,
 }
 
 /// Serves until SIGTERM or SIGINT, and returns when the last session has ended and the last
@@ -60,8 +65,10 @@ pub fn run(doors: Doors, sorter: Sorter, options: Options) -> io::Result<()> {
         .enable_all()
         .max_blocking_threads(options.deliveries + LOOKUPS)
         .build()?;
+    let sorter = Arc::new(sorter);
     let shared = Arc::new(Shared {
-        sorter: Arc::new(sorter),
+        tender: Tender::start(sorter.clone()),
+        sorter,
         deliveries: Arc::new(Semaphore::new(options.deliveries.max(1))),
         connections: Arc::new(Semaphore::new(options.connections.max(1))),
         options,

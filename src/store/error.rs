@@ -49,6 +49,14 @@ pub enum StoreError {
         /// The UID.
         uid: Uid,
     },
+    /// A removed message that is not kept, or no longer.
+    #[error("{user} has no removed message {id:?}: `postroom message undelete {user} --list` names those there are")]
+    NoRemoved {
+        /// The account.
+        user: String,
+        /// What it was asked for by.
+        id: String,
+    },
     /// All four thousand million UIDs of a mailbox were given.
     #[error("{name} of {user} has no UIDs left: move its messages to a new mailbox")]
     NoUidLeft {

@@ -4,9 +4,9 @@ use std::io::{Read, Seek};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::index::Delivery;
+use crate::index::{Delivery, Verdict};
 use crate::mail::{EmailId, Flags, MailboxName, ModSeq, ThreadId, Uid, UidSet, UidValidity};
-use crate::message::{Card, Message};
+use crate::message::{Card, Message, Needle, Scope};
 
 use super::StoreError;
 
@@ -109,14 +109,20 @@ pub trait Messages: Send + Sync {
     /// [`StoreError::NoMailbox`], or where it cannot be watched.
     fn watch(&self, mailbox: &MailboxName) -> Result<Box<dyn Watch + '_>, StoreError>;
 
-    /// The UIDs of which the full text index knows that their text can hold `needle`; none where it
-    /// cannot narrow them down. Those it does not name do not hold it.
+    /// Which of these messages contain a text, as far as that is known without reading them. Those
+    /// that are not named, and all in a store without a full text index, are [`Verdict::Maybe`].
     ///
     /// # Errors
     /// [`StoreError::NoMailbox`], or where it cannot be read.
-    fn text_candidates(&self, mailbox: &MailboxName, needle: &str) -> Result<Option<UidSet>, StoreError> {
-        let _ = (mailbox, needle);
-        Ok(None)
+    fn narrow(
+        &self,
+        mailbox: &MailboxName,
+        scope: Scope,
+        needle: &Needle,
+        uids: &UidSet,
+    ) -> Result<Vec<(Uid, Verdict)>, StoreError> {
+        let _ = (mailbox, scope, needle, uids);
+        Ok(Vec::new())
     }
 }
 

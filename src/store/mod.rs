@@ -11,7 +11,7 @@
 //! | [`Deliveries`] | stage, publish, what was done before |
 //! | [`Mailboxes`] | list, status, create, rename, delete, subscribe |
 //! | [`Messages`] | entries, open, flags, copy, move, append, expunge, changes, watch |
-//! | [`Account`] | all of these, and the upkeep of the index |
+//! | [`Account`] | all of these, the upkeep of the index, what was removed |
 
 mod carry;
 #[cfg(test)]
@@ -23,16 +23,18 @@ mod mailboxes;
 mod memory;
 mod messages;
 mod quota;
+mod removed;
 mod search;
 mod sort;
 mod thread;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
-use crate::mail::{Crossing, Quota, Threshold, Usage};
+use crate::mail::{Crossing, MailboxName, Quota, Threshold, Uid, Usage};
 
-pub use crate::index::{Counts, DatabaseSize, Delivery, Remembered, Step, TableSize};
+pub use crate::index::{Counts, DatabaseSize, Delivery, Remembered, Step, TableSize, Verdict};
 pub use crate::maildir::Disk;
 pub use carry::{
     Bystander, Carried, CarryError, ExportFormat, ExportOptions, ImportOptions, Source, SourceFormat, export, import,
@@ -44,6 +46,7 @@ pub use mailboxes::{MailboxStatus, Mailboxes};
 pub use memory::MemoryStore;
 pub use messages::{Alteration, Altered, Body, Changes, Detail, Entry, Incoming, Messages, Transferred, Watch};
 pub use quota::{Drift, Recount};
+pub use removed::Removed;
 pub use search::{Day, FieldKey, Period, SearchError, SearchKey, search};
 pub use sort::{SortBy, SortError, SortKey, sort};
 pub use thread::{Thread, ThreadBy, Threads, thread};
@@ -106,4 +109,26 @@ pub trait Account: Deliveries + Mailboxes + Messages {
     /// # Errors
     /// Where the mail cannot be read; the index is then as it was.
     fn rebuild(&self) -> Result<(), StoreError>;
+
+    /// Does what can wait, until all is done (true) or `until` has come: enters messages into the full
+    /// text index, compresses what lies about, forgets what has had its time. In small steps, so that a
+    /// delivery never waits for more than one of them; what a crash interrupts goes on next time.
+    ///
+    /// # Errors
+    /// Where a step fails; those before it stand.
+    fn tend(&self, until: Instant) -> Result<bool, StoreError>;
+
+    /// The messages that were expunged or removed, or whose mailbox was deleted, by this program, and that
+    /// are still kept, the last ones first. Empty where none are.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    fn removed(&self) -> Result<Vec<Removed>, StoreError>;
+
+    /// Puts a message back that was removed, by the id that [`Account::removed`] gave it: into its mailbox,
+    /// which is made where it is missing, with its flags and INTERNALDATE and a new UID.
+    ///
+    /// # Errors
+    /// [`StoreError::NoRemoved`], or where it fails on the disk; it is then kept as before.
+    fn restore(&self, id: &str) -> Result<(MailboxName, Uid), StoreError>;
 }

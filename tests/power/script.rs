@@ -209,5 +209,9 @@ pub fn store(fsync: bool) -> LocalStore {
         host: "mx.example.org".to_owned(),
         open_accounts: 4,
         maildirsize: false,
+        fulltext: true,
+        keep_expunged: None,
+        create: Vec::new(),
+        subscribe: false,
     })
 }

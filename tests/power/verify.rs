@@ -104,17 +104,9 @@ fn another_start(home: &Path) -> bool {
 }
 
 fn open(store: &LocalStore, home: &Path) -> Result<(Arc<dyn Account>, bool), StoreError> {
-    let opened = store.account(USER, home).and_then(|account| {
-        account.check()?;
-        Ok(account)
-    });
-    match opened {
-        Err(error) if error.is_damaged() => {
-            store.set_index_aside(USER, home)?;
-            Ok((store.account(USER, home)?, true))
-        }
-        opened => Ok((opened?, false)),
-    }
+    let account = store.account(USER, home)?;
+    account.check()?;
+    Ok((account, home.join("index.sqlite.damaged").exists()))
 }
 
 impl Check<'_> {

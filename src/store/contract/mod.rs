@@ -120,5 +120,9 @@ fn local_options() -> Options {
         host: "mx.example.org".to_owned(),
         open_accounts: 4,
         maildirsize: false,
+        fulltext: true,
+        keep_expunged: None,
+        create: Vec::new(),
+        subscribe: false,
     }
 }

@@ -2,25 +2,25 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use crate::index::{Counts, Durability, FileRow, Index, MailboxRow, Remembered, Step, Transaction};
+use crate::index::{Counts, Durability, FileRow, Index, MailboxRow, Remembered, Step, Transaction, Verdict};
 use crate::mail::{
     Crossing, DeliveryId, Flags, MailboxName, ModSeq, Quota, SpecialUse, Threshold, Uid, UidSet, UidValidity, Usage,
 };
-use crate::maildir::{DiskError, Folders, Place, Seen};
-use crate::message::{Letter, Message};
+use crate::maildir::{Folders, Place, Seen};
+use crate::message::{Letter, Message, Needle, Scope};
 
+use super::founding::Founding;
 use super::pool::Pool;
 use super::publish::{LocalStaged, Ticket};
-use super::{Options, lock};
+use super::{Options, lock, mending};
 use crate::store::{
     Account, Alteration, Altered, Body, Changes, Deliveries, Detail, Entry, Incoming, MailboxStatus, Mailboxes,
-    Messages, Recount, Staged, StoreError, Transferred, Watch,
+    Messages, Recount, Removed, Staged, StoreError, Transferred, Watch,
 };
 
 /// The name of the index in its folder.
@@ -41,12 +41,20 @@ pub(super) struct LocalAccount {
     pub(super) ahead: AtomicBool,
     /// When to forget again what has had its time, in seconds since 1970.
     pub(super) forget_at: AtomicI64,
+    /// Set when messages went: their words and cards are to go too.
+    pub(super) shrunk: AtomicBool,
+    /// Held by the one who tends.
+    pub(super) tending: Mutex<()>,
+    /// When to look again for removed messages that had their time.
+    pub(super) purge_at: AtomicI64,
     /// The quota of the last delivery, for what is written down for other programs.
     pub(super) quota: Mutex<Option<Quota>>,
     home: PathBuf,
-    index_path: PathBuf,
+    pub(super) index_path: PathBuf,
     /// Device and inode of the index: another file under its name ends this opening.
-    identity: (u64, u64),
+    pub(super) identity: Mutex<(u64, u64)>,
+    /// Held while the index closes, so declared behind it: see [`mending`].
+    pub(super) closing: Mutex<Option<fs::File>>,
 }
 
 impl LocalAccount {
@@ -54,49 +62,54 @@ impl LocalAccount {
         let folders = Folders::new(home.join(&options.maildir));
         let index_folder = index_folder(options, user, home);
         options.disk.make_folder(&index_folder)?;
-        folders.create(&options.disk, &MailboxName::inbox())?;
+        let founding = Founding::of(options, &folders);
+        founding.make_folders(&folders)?;
         let index_path = index_folder.join(INDEX);
-        let index = Index::open(&index_path)?;
-        let metadata = fs::metadata(&index_path).map_err(DiskError::at("examine", &index_path))?;
-        let account = LocalAccount {
+        let (index, identity) = mending::open_sound(user, &index_path)?;
+        let mut account = LocalAccount {
             user: user.to_owned(),
-            options: options.clone(),
+            options: founding.options.clone(),
             folders,
-            identity: (metadata.dev(), metadata.ino()),
+            identity: Mutex::new(identity),
             index: Mutex::new(index),
             waiting: Pool::default(),
             behind: AtomicBool::new(false),
             ahead: AtomicBool::new(false),
+            shrunk: AtomicBool::new(false),
+            tending: Mutex::new(()),
             forget_at: AtomicI64::new(0),
+            purge_at: AtomicI64::new(0),
             quota: Mutex::default(),
             home: home.to_owned(),
             index_path,
+            closing: Mutex::default(),
         };
-        account.recover()?;
+        account.sound(|| account.recover(&mut lock(&account.index)))?;
+        founding.finish(&account)?;
+        account.options = options.clone();
         Ok(account)
     }
 
     /// Whether the index under this account's name is still the one that is open. Asked for
     /// each delivery, so it waits for nobody who publishes.
     pub(super) fn is_current(&self) -> bool {
-        fs::metadata(&self.index_path).is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.identity)
+        mending::identity_of(&self.index_path).is_some_and(|found| found == *lock(&self.identity))
     }
 
     /// Makes good what an index can have missed: one that is new knows nothing, one that
-    /// was last open before the machine started may have lost its last commits, and one
-    /// that was not closed may lack the last files of a process that was killed.
-    fn recover(&self) -> Result<(), StoreError> {
-        let mut index = lock(&self.index);
+    /// was last open before the machine started, or whose log was blanked, may have lost its
+    /// last commits, and one that was not closed may lack the last files of a process that was killed.
+    pub(super) fn recover(&self, index: &mut Index) -> Result<(), StoreError> {
         let boot = Boot::now();
         let same = index.fact("boot")?.is_some_and(|last| boot.is(&last));
-        if !index.is_fresh() && same {
+        if !index.is_fresh() && same && !index.is_lacking() {
             if index.is_unclean() || index.is_migrated() {
-                self.reconcile_all(&mut index, false)?;
+                self.reconcile_all(index, false)?;
             }
-            return self.read_unread(&mut index);
+            return self.read_unread(index);
         }
-        self.reconcile_all(&mut index, true)?;
-        self.read_unread(&mut index)?;
+        self.reconcile_all(index, true)?;
+        self.read_unread(index)?;
         let transaction = index.begin(Durability::Process)?;
         transaction.put_fact("boot", &boot.0)?;
         transaction.commit()?;
@@ -160,57 +173,53 @@ impl LocalAccount {
     }
 }
 
-impl Drop for LocalAccount {
-    /// SQLite removes its log by name when it closes. Where the index was moved away, another may have that
-    /// name by now, and its log must stay.
-    fn drop(&mut self) {
-        if !self.is_current() {
-            lock(&self.index).leave_unclean(true);
-        }
-    }
-}
-
 impl Deliveries for LocalAccount {
     fn stage(&self, letter: &Letter, key: u64) -> Result<Box<dyn Staged + '_>, StoreError> {
         Ok(Box::new(LocalStaged::write(self, letter, Some(key), None)?))
     }
 
     fn step(&self, key: u64, step: &Step) -> Result<Option<DeliveryId>, StoreError> {
-        Ok(lock(&self.index).step(key, step)?)
+        self.sound(|| Ok(lock(&self.index).step(key, step)?))
     }
 
     fn put_step(&self, key: u64, step: &Step, id: &DeliveryId) -> Result<(), StoreError> {
-        let mut index = lock(&self.index);
-        let transaction = index.begin(Durability::Power)?;
-        transaction.put_step(key, step, id, now())?;
-        Ok(transaction.commit()?)
+        self.sound(|| {
+            let mut index = lock(&self.index);
+            let transaction = index.begin(Durability::Power)?;
+            transaction.put_step(key, step, id, now())?;
+            Ok(transaction.commit()?)
+        })
     }
 
     fn remembers(&self, what: &Remembered) -> Result<bool, StoreError> {
-        Ok(lock(&self.index).remembers(what, now())?)
+        self.sound(|| Ok(lock(&self.index).remembers(what, now())?))
     }
 
     fn remember(&self, what: &Remembered, seconds: u64) -> Result<bool, StoreError> {
-        let mut index = lock(&self.index);
-        let now = now();
-        let transaction = index.begin(Durability::Power)?;
-        let new = !transaction.remembers(what, now)?;
-        if new {
-            transaction.remember(what, until(now, seconds))?;
-            transaction.commit()?;
-        }
-        Ok(new)
+        self.sound(|| {
+            let mut index = lock(&self.index);
+            let now = now();
+            let transaction = index.begin(Durability::Power)?;
+            let new = !transaction.remembers(what, now)?;
+            if new {
+                transaction.remember(what, until(now, seconds))?;
+                transaction.commit()?;
+            }
+            Ok(new)
+        })
     }
 }
 
 impl Mailboxes for LocalAccount {
     fn mailboxes(&self) -> Result<Vec<MailboxStatus>, StoreError> {
-        let rows = lock(&self.index).mailboxes()?;
-        Ok(rows.into_iter().map(MailboxStatus::from).collect())
+        self.sound(|| {
+            let rows = lock(&self.index).mailboxes()?;
+            Ok(rows.into_iter().map(MailboxStatus::from).collect())
+        })
     }
 
     fn status(&self, name: &MailboxName) -> Result<MailboxStatus, StoreError> {
-        Ok(self.row(&lock(&self.index), name)?.into())
+        self.sound(|| Ok(self.row(&lock(&self.index), name)?.into()))
     }
 
     fn has_mailbox(&self, name: &MailboxName) -> Result<bool, StoreError> {
@@ -218,45 +227,45 @@ impl Mailboxes for LocalAccount {
     }
 
     fn create_mailbox(&self, name: &MailboxName) -> Result<(), StoreError> {
-        self.make_mailbox(name)
+        self.sound(|| self.make_mailbox(name))
     }
 
     fn rename_mailbox(&self, from: &MailboxName, to: &MailboxName) -> Result<(), StoreError> {
-        self.rename(from, to)
+        self.sound(|| self.rename(from, to))
     }
 
     fn delete_mailbox(&self, name: &MailboxName) -> Result<(), StoreError> {
-        self.delete(name)
+        self.sound(|| self.delete(name))
     }
 
     fn set_special_use(&self, name: &MailboxName, special_use: Option<SpecialUse>) -> Result<(), StoreError> {
-        self.mark_special_use(name, special_use)
+        self.sound(|| self.mark_special_use(name, special_use))
     }
 
     fn subscriptions(&self) -> Result<BTreeSet<MailboxName>, StoreError> {
-        self.read_subscriptions()
+        self.sound(|| self.read_subscriptions())
     }
 
     fn subscribe(&self, name: &MailboxName, subscribed: bool) -> Result<(), StoreError> {
-        self.alter_subscription(name, subscribed)
+        self.sound(|| self.alter_subscription(name, subscribed))
     }
 }
 
 impl Messages for LocalAccount {
     fn entries(&self, mailbox: &MailboxName, uids: &UidSet) -> Result<Vec<Entry>, StoreError> {
-        self.read_entries(mailbox, uids)
+        self.sound(|| self.read_entries(mailbox, uids))
     }
 
     fn flags(&self, mailbox: &MailboxName, uids: &UidSet) -> Result<Vec<(Uid, ModSeq, Flags)>, StoreError> {
-        self.read_flags(mailbox, uids)
+        self.sound(|| self.read_flags(mailbox, uids))
     }
 
     fn details(&self, mailbox: &MailboxName, uids: &UidSet) -> Result<Vec<Detail>, StoreError> {
-        self.read_details(mailbox, uids)
+        self.sound(|| self.read_details(mailbox, uids))
     }
 
     fn open(&self, mailbox: &MailboxName, uid: Uid) -> Result<Box<dyn Body>, StoreError> {
-        self.open_message(mailbox, uid)
+        self.sound(|| self.open_message(mailbox, uid))
     }
 
     fn alter(
@@ -266,15 +275,15 @@ impl Messages for LocalAccount {
         alteration: &Alteration,
         unchanged_since: Option<ModSeq>,
     ) -> Result<Altered, StoreError> {
-        self.alter_flags(mailbox, uids, alteration, unchanged_since)
+        self.sound(|| self.alter_flags(mailbox, uids, alteration, unchanged_since))
     }
 
     fn copy(&self, mailbox: &MailboxName, uids: &UidSet, to: &MailboxName) -> Result<Transferred, StoreError> {
-        self.transfer(mailbox, uids, to, false)
+        self.sound_next_time(|| self.transfer(mailbox, uids, to, false))
     }
 
     fn move_to(&self, mailbox: &MailboxName, uids: &UidSet, to: &MailboxName) -> Result<Transferred, StoreError> {
-        self.transfer(mailbox, uids, to, true)
+        self.sound_next_time(|| self.transfer(mailbox, uids, to, true))
     }
 
     fn append(
@@ -284,7 +293,7 @@ impl Messages for LocalAccount {
         flags: &Flags,
         internal_date: Option<i64>,
     ) -> Result<(UidValidity, Uid), StoreError> {
-        self.append_message(mailbox, message, flags, internal_date)
+        self.sound_next_time(|| self.append_message(mailbox, message, flags, internal_date))
     }
 
     fn append_all(&self, mailbox: &MailboxName, messages: &[Incoming]) -> Result<Vec<Uid>, StoreError> {
@@ -292,52 +301,76 @@ impl Messages for LocalAccount {
     }
 
     fn expunge(&self, mailbox: &MailboxName, uids: &UidSet) -> Result<Vec<Uid>, StoreError> {
-        self.take_out(mailbox, uids, true)
+        self.sound(|| self.take_out(mailbox, uids, true))
     }
 
     fn remove(&self, mailbox: &MailboxName, uids: &UidSet) -> Result<Vec<Uid>, StoreError> {
-        self.take_out(mailbox, uids, false)
+        self.sound(|| self.take_out(mailbox, uids, false))
     }
 
     fn changes(&self, mailbox: &MailboxName, since: ModSeq) -> Result<Changes, StoreError> {
-        self.read_changes(mailbox, since)
+        self.sound(|| self.read_changes(mailbox, since))
+    }
+
+    fn narrow(
+        &self,
+        mailbox: &MailboxName,
+        scope: Scope,
+        needle: &Needle,
+        uids: &UidSet,
+    ) -> Result<Vec<(Uid, Verdict)>, StoreError> {
+        self.sound(|| self.narrow_by_text(mailbox, scope, needle, uids))
     }
 
     fn watch(&self, mailbox: &MailboxName) -> Result<Box<dyn Watch + '_>, StoreError> {
-        Ok(Box::new(self.begin_watch(mailbox)?))
+        Ok(Box::new(self.sound(|| self.begin_watch(mailbox))?))
     }
 }
 
 impl Account for LocalAccount {
     fn reconcile(&self) -> Result<(), StoreError> {
-        let mut index = lock(&self.index);
-        self.reconcile_all(&mut index, false)?;
-        self.mend_maildirsize(&mut index);
-        Ok(())
+        self.sound(|| {
+            let mut index = lock(&self.index);
+            self.reconcile_all(&mut index, false)?;
+            self.mend_maildirsize(&mut index);
+            Ok(())
+        })
     }
 
     fn usage(&self) -> Result<Counts, StoreError> {
-        Ok(lock(&self.index).usage()?)
+        self.sound(|| Ok(lock(&self.index).usage()?))
     }
 
     fn quota_usage(&self, quota: &Quota) -> Result<Usage, StoreError> {
-        self.used(quota)
+        self.sound(|| self.used(quota))
     }
 
     fn quota_crossings(&self, quota: &Quota, thresholds: &[Threshold]) -> Result<Vec<Crossing>, StoreError> {
-        self.crossed(quota, thresholds)
+        self.sound(|| self.crossed(quota, thresholds))
     }
 
     fn recount(&self, quota: &Quota) -> Result<Recount, StoreError> {
-        self.count_anew(quota)
+        self.sound(|| self.count_anew(quota))
     }
 
     fn check(&self) -> Result<Vec<String>, StoreError> {
-        self.findings()
+        self.sound(|| self.findings())
+    }
+
+    fn tend(&self, until: Instant) -> Result<bool, StoreError> {
+        self.sound(|| self.tend_until(until))
+    }
+
+    fn removed(&self) -> Result<Vec<Removed>, StoreError> {
+        self.list_removed()
+    }
+
+    fn restore(&self, id: &str) -> Result<(MailboxName, Uid), StoreError> {
+        self.sound_next_time(|| self.bring_back(id))
     }
 
     fn rebuild(&self) -> Result<(), StoreError> {
-        self.rebuild_index()
+        self.sound(|| self.rebuild_index())
     }
 }
 

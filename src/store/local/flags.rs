@@ -4,9 +4,9 @@
 //! client was told survives a power cut in the file, and what only the file says after one is
 //! taken in by the next reconcile.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 use crate::index::{FileRow, MailboxRow, MessageRow, Transaction};
 use crate::mail::{Flags, MailboxName, ModSeq, SystemFlag, Uid, UidSet};
@@ -14,6 +14,7 @@ use crate::maildir::{DiskError, Folder, KeywordLetters, Place, Seen};
 use crate::store::{Alteration, Altered, StoreError};
 
 use super::account::{LocalAccount, file_row, seen};
+use super::expunged::Keep;
 use super::letters::{assign, flags_of, letters_of};
 use super::reading::entries;
 
@@ -157,9 +158,11 @@ impl LocalAccount {
                 return Ok(Vec::new());
             }
             let folder = self.folders.folder(mailbox);
+            let keep = self.keep(mailbox)?;
             for message in &messages {
-                self.remove_file(&folder, &seen(&message.file))?;
+                self.remove_file(&folder, &seen(&message.file), keep.as_ref())?;
             }
+            self.flush_kept(keep.as_ref())?;
             for (part, path) in [(true, folder.cur()), (false, folder.new_())] {
                 if messages.iter().any(|message| message.file.in_cur == part) {
                     self.options.disk.flush_folder(&path)?;
@@ -170,19 +173,20 @@ impl LocalAccount {
                 transaction.expunge(&mut row, message, modseq)?;
             }
             transaction.update_mailbox(&row)?;
+            self.shrunk.store(true, Ordering::Relaxed);
             Ok(messages.iter().map(|message| message.uid).collect())
         })
     }
 
     // Gone is gone, whoever did it.
-    fn remove_file(&self, folder: &Folder, file: &Seen) -> Result<(), StoreError> {
+    fn remove_file(&self, folder: &Folder, file: &Seen, keep: Option<&Keep>) -> Result<(), StoreError> {
         let path = |file: &Seen| -> PathBuf { folder.path().join(file.relative_path()) };
-        match discard(&path(file)) {
+        match self.discard(&path(file), keep) {
             Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
                 let Some(found) = search(folder, &file.base)? else {
                     return Ok(());
                 };
-                match discard(&path(&found)) {
+                match self.discard(&path(&found), keep) {
                     Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(()),
                     removed => Ok(removed?),
                 }
@@ -190,10 +194,6 @@ impl LocalAccount {
             removed => Ok(removed?),
         }
     }
-}
-
-fn discard(path: &Path) -> Result<(), DiskError> {
-    fs::remove_file(path).map_err(DiskError::at("remove", path))
 }
 
 // Where a file lies that is not where it was last seen.

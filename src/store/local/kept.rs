@@ -13,7 +13,7 @@ use ring::digest::{Context, SHA256};
 use crate::index::{Delivery, NewContent, NewPack, PACK_CARDS, StoredCard};
 use crate::mail::{DeliveryId, EmailId};
 use crate::maildir::open_message;
-use crate::message::{self, Card, Letter, Limits};
+use crate::message::{self, Card, Letter, Limits, Summary};
 
 use super::lock;
 
@@ -107,6 +107,20 @@ fn of_file(path: &Path) -> Option<Content> {
             None
         }
     }
+}
+
+/// What a list shows of a file, its bytes with all lines ending in CRLF, its INTERNALDATE. None where it
+/// cannot be read.
+pub(super) fn summary(path: &Path) -> Option<(Summary, u64, i64)> {
+    let summary = || {
+        let written = std::fs::metadata(path)?.mtime();
+        let scanned = message::scan(&mut open_message(path)?, &Limits::default())?;
+        let summary = Summary::of(&scanned.header, &scanned.structure);
+        Ok::<_, io::Error>((summary, scanned.crlf_size, written))
+    };
+    summary()
+        .inspect_err(|error| tracing::warn!(path = %path.display(), %error, "cannot read a removed message"))
+        .ok()
 }
 
 fn read(path: &Path) -> io::Result<Content> {

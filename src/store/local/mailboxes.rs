@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::index::Durability;
@@ -76,6 +77,8 @@ impl LocalAccount {
         }
         self.change(|transaction| {
             let row = transaction.mailbox(name)?;
+            self.keep_all(name)?;
+            self.shrunk.store(true, Ordering::Relaxed);
             match self.folders.delete(&self.options.disk, name) {
                 Err(error) if error.source.kind() == io::ErrorKind::NotFound && row.is_some() => {}
                 Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Err(self.no_mailbox(name)),

@@ -21,15 +21,22 @@
 //! | `watch.rs` | waiting for changes |
 //! | `check.rs` | whether index and Maildir agree |
 //! | `stats.rs` | how much room an index takes |
+//! | `mending.rs` | a damaged index, set aside and made anew |
+//! | `founding.rs` | the mailboxes of a new account |
+//! | `upkeep.rs` | what can wait: the full text index, packs, forgetting |
+//! | `expunged.rs` | what was removed and is kept for a time |
 
 mod account;
 mod check;
+mod expunged;
 mod flags;
+mod founding;
 mod homes;
 mod identity;
 mod kept;
 mod letters;
 mod mailboxes;
+mod mending;
 mod once;
 mod pool;
 mod publish;
@@ -41,18 +48,21 @@ mod stats;
 mod tests;
 mod together;
 mod transfer;
+mod upkeep;
+#[cfg(test)]
+mod upkeep_tests;
 mod watch;
 
 use std::collections::HashMap;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
-use crate::maildir::{Disk, DiskError};
+use crate::mail::MailboxName;
+use crate::maildir::Disk;
 
 use super::{Account, Store, StoreError};
-use account::{INDEX, LocalAccount};
+use account::LocalAccount;
 pub use stats::IndexStats;
 
 /// How the local store keeps mail.
@@ -71,6 +81,14 @@ pub struct Options {
     /// Whether accounts with a quota get a `maildirsize`; where there is one, it is kept
     /// up in any case.
     pub maildirsize: bool,
+    /// Whether `fulltext.sqlite` is kept; without it searches for text read files.
+    pub fulltext: bool,
+    /// How long messages that are removed can be brought back; none: they are gone at once.
+    pub keep_expunged: Option<Duration>,
+    /// The mailboxes that a new account gets beside INBOX; those with the name of a special use (RFC 6154) get it.
+    pub create: Vec<MailboxName>,
+    /// Whether it is subscribed to these.
+    pub subscribe: bool,
 }
 
 /// The store on local disks.
@@ -98,27 +116,6 @@ impl LocalStore {
             options: Arc::new(options),
             open: Mutex::default(),
         }
-    }
-
-    /// Moves a damaged index out of the way, so that the next opening makes a new one from
-    /// the Maildir; answers where it lies now. Other processes notice and open the new one.
-    ///
-    /// # Errors
-    /// Where it cannot be moved.
-    pub fn set_index_aside(&self, user: &str, home: &Path) -> Result<PathBuf, StoreError> {
-        let folder = account::index_folder(&self.options, user, home);
-        let aside = folder.join(format!("{INDEX}.damaged"));
-        // The log first: a new database must never meet that of another.
-        for ending in ["-wal", "-shm", ""] {
-            let from = folder.join(format!("{INDEX}{ending}"));
-            match fs::rename(&from, folder.join(format!("{INDEX}.damaged{ending}"))) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(DiskError::at("move", from)(error).into());
-                }
-                _ => {}
-            }
-        }
-        Ok(aside)
     }
 
     fn slot(&self, home: &Path) -> Arc<Slot> {

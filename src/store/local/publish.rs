@@ -24,11 +24,9 @@ use super::kept;
 use super::letters::{assign, letters_of};
 use super::lock;
 use super::once;
+use super::upkeep::FORGETTING;
 use crate::maildir::Seen;
 use crate::store::{Publication, Published, Staged, StoreError, Target};
-
-/// Seconds between two times of forgetting what has had its time: a day.
-const FORGETTING: i64 = 86_400;
 
 /// A message in `tmp/`, removed when dropped.
 #[derive(Debug)]
@@ -151,8 +149,10 @@ impl Staged for LocalStaged<'_> {
         let ticket = self.ticket(publication);
         let is_done = |ticket: &Ticket| lock(&ticket.result).is_some();
         account.waiting.join(&ticket, is_done, |batch| {
-            let published = account.publish(&mut lock(&account.index), batch);
-            let results = published.unwrap_or_else(|error| vec![Err(error); batch.len()]);
+            let mut index = lock(&account.index);
+            let mut results = account.publish_batch(&mut index, batch);
+            account.retry_damaged(&mut index, batch, &mut results);
+            drop(index);
             for (ticket, result) in batch.iter().zip(results) {
                 *lock(&ticket.result) = Some(result);
             }
@@ -178,6 +178,30 @@ struct Placed<'batch> {
 }
 
 impl LocalAccount {
+    fn publish_batch(&self, index: &mut Index, batch: &[Arc<Ticket>]) -> Vec<Result<Published, StoreError>> {
+        let published = self.publish(index, batch);
+        published.unwrap_or_else(|error| vec![Err(error); batch.len()])
+    }
+
+    // A damaged index holds no delivery up: those that met it go into a new one.
+    fn retry_damaged(&self, index: &mut Index, batch: &[Arc<Ticket>], results: &mut [Result<Published, StoreError>]) {
+        let damage = |result: &Result<Published, StoreError>| {
+            let error = result.as_ref().err().filter(|error| self.is_of_index(error));
+            error.cloned()
+        };
+        let Some(first) = results.iter().find_map(damage) else {
+            return;
+        };
+        if self.mend(index, &first).is_err() {
+            return;
+        }
+        let met: Vec<usize> = (0..batch.len()).filter(|at| damage(&results[*at]).is_some()).collect();
+        let again: Vec<_> = met.iter().map(|at| batch[*at].clone()).collect();
+        for (at, result) in met.into_iter().zip(self.publish_batch(index, &again)) {
+            results[at] = result;
+        }
+    }
+
     /// Publishes a batch; the results are in its order. An error is one that met all of it
     /// before anything was durable.
     pub(super) fn publish(

@@ -276,6 +276,10 @@ mod tests {
             host: "mx.example.org".to_owned(),
             open_accounts: 4,
             maildirsize,
+            fulltext: false,
+            keep_expunged: None,
+            create: Vec::new(),
+            subscribe: false,
         });
         store.account("ann@example.org", home).unwrap()
     }

@@ -13,6 +13,7 @@ use super::identity::Identified;
 use super::kept::{self, Batch, Content};
 use super::letters::flags_of;
 use super::lock;
+use super::upkeep::new_epoch;
 use crate::store::StoreError;
 
 impl LocalAccount {
@@ -31,8 +32,13 @@ impl LocalAccount {
             let row = rows.iter().find(|row| row.name == *name);
             !recovering && row.is_some_and(|row| self.is_unchanged(row))
         };
+        // A new account is flushed as a whole.
+        let durability = match self.options.disk.fsync {
+            true => Durability::Power,
+            false => Durability::Process,
+        };
         for name in names.iter().filter(|name| !unchanged(name)) {
-            let transaction = index.begin(Durability::Power)?;
+            let transaction = index.begin(durability)?;
             let mut identified = self.identify_by_folder(&transaction, name)?;
             identified.past_mark |= (recovering || ahead) && !identified.anew;
             self.reconcile_mailbox(&transaction, &mut identified, recovering)?;
@@ -67,6 +73,7 @@ impl LocalAccount {
             self.reconcile_mailbox(&transaction, &mut identified, true)?;
             transaction.update_mailbox(&identified.row)?;
         }
+        new_epoch(&transaction)?;
         Ok(transaction.commit()?)
     }
 
@@ -292,6 +299,7 @@ impl Changes<'_> {
         for known in missing.iter().filter(|known| !there.contains(&known.file.base)) {
             let modseq = self.account.next_modseq(row)?;
             self.transaction.expunge(row, known, modseq)?;
+            self.account.shrunk.store(true, Ordering::Relaxed);
         }
         Ok(())
     }

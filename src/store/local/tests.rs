@@ -105,6 +105,10 @@ fn store() -> LocalStore {
         host: "mx.example.org".to_owned(),
         open_accounts: 4,
         maildirsize: false,
+        fulltext: true,
+        keep_expunged: None,
+        create: Vec::new(),
+        subscribe: false,
     })
 }
 

@@ -49,8 +49,10 @@ impl LocalAccount {
 impl LocalWatch<'_> {
     // Whether the index has something new, once what others did is in it.
     fn look(&mut self) -> Result<bool, StoreError> {
-        self.account.reconcile_all(&mut lock(&self.account.index), false)?;
-        let now = self.account.numbers(&self.mailbox)?;
+        let now = self.account.sound(|| {
+            self.account.reconcile_all(&mut lock(&self.account.index), false)?;
+            self.account.numbers(&self.mailbox)
+        })?;
         let changed = now != self.known;
         self.known = now;
         Ok(changed)

@@ -28,12 +28,12 @@ mod watch;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::index::Counts;
-use crate::mail::{Crossing, MailboxName, Quota, Threshold, Usage};
+use crate::mail::{Crossing, MailboxName, Quota, Threshold, Uid, Usage};
 
-use super::{Account, Recount, Store, StoreError};
+use super::{Account, Recount, Removed, Store, StoreError};
 use state::{Mailbox, State};
 
 /// A store in memory, for tests of programs that use the library; nothing survives it.
@@ -150,6 +150,23 @@ impl Account for MemoryAccount {
     /// There is no index beside the mail.
     fn rebuild(&self) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    /// Nothing waits here.
+    fn tend(&self, _: Instant) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
+    /// What is removed is gone.
+    fn removed(&self) -> Result<Vec<Removed>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn restore(&self, id: &str) -> Result<(MailboxName, Uid), StoreError> {
+        Err(StoreError::NoRemoved {
+            user: self.user.clone(),
+            id: id.to_owned(),
+        })
     }
 }
 

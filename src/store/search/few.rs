@@ -5,9 +5,10 @@ use std::io::{self, Cursor};
 use std::path::PathBuf;
 use std::sync::Mutex;
 
+use crate::index::Verdict;
 use crate::mail::{EmailId, Flags, MailboxName, ModSeq, ThreadId, Uid, UidSet, UidValidity};
 use crate::maildir::DiskError;
-use crate::message::{Card, Limits, Message, message_key, scan};
+use crate::message::{Card, Limits, Message, Needle, Scope, message_key, scan};
 
 use super::super::StoreError;
 use super::super::messages::{Alteration, Altered, Body, Changes, Detail, Entry, Messages, Transferred, Watch};
@@ -18,8 +19,10 @@ pub(in crate::store) struct Few {
     pub(in crate::store) all: Vec<(Entry, Vec<u8>)>,
     /// UIDs whose card or file is gone although their entry was there.
     pub(in crate::store) gone: BTreeSet<u32>,
-    /// What the full text index answers; none where there is none.
+    /// The messages that the full text index does not rule out; none where there is no such index.
     pub(in crate::store) candidates: Option<Vec<u32>>,
+    /// Those of which it is sure.
+    pub(in crate::store) certain: Vec<u32>,
     /// UIDs whose details were asked for, and whose files were opened.
     pub(in crate::store) asked: Mutex<(usize, Vec<u32>)>,
 }
@@ -102,9 +105,17 @@ impl Messages for Few {
         Ok(Box::new(Cursor::new(found.unwrap().1.clone())))
     }
 
-    fn text_candidates(&self, _: &MailboxName, _: &str) -> Result<Option<UidSet>, StoreError> {
-        let candidates = self.candidates.as_ref();
-        Ok(candidates.map(|candidates| candidates.iter().map(|value| uid(*value)).collect()))
+    fn narrow(&self, _: &MailboxName, _: Scope, _: &Needle, uids: &UidSet) -> Result<Vec<(Uid, Verdict)>, StoreError> {
+        let Some(candidates) = &self.candidates else {
+            return Ok(Vec::new());
+        };
+        let verdict = |uid: Uid| match uid.value() {
+            sure if self.certain.contains(&sure) => Verdict::Yes,
+            open if candidates.contains(&open) => Verdict::Maybe,
+            _ => Verdict::No,
+        };
+        let asked = self.there(uids).map(|(entry, _)| entry.uid);
+        Ok(asked.map(|uid| (uid, verdict(uid))).collect())
     }
 
     fn alter(&self, _: &MailboxName, _: &UidSet, _: &Alteration, _: Option<ModSeq>) -> Result<Altered, StoreError> {

@@ -55,7 +55,13 @@ pub(super) fn search_entries<M: Messages + ?Sized>(
     let mut entries = messages.entries(mailbox, &plan.uids())?;
     entries.sort_unstable_by_key(|entry| entry.uid);
     let mut verdicts: Vec<Option<bool>> = entries.iter().map(|entry| plan.verdict(&Known::of(entry))).collect();
-    if verdicts.contains(&None) && plan.narrow(|needle| messages.text_candidates(mailbox, needle))? {
+    let open: UidSet = entries
+        .iter()
+        .zip(&verdicts)
+        .filter(|(_, verdict)| verdict.is_none())
+        .map(|(entry, _)| entry.uid)
+        .collect();
+    if !open.is_empty() && plan.narrow(|scope, needle| messages.narrow(mailbox, scope, needle, &open))? {
         for (entry, verdict) in entries.iter().zip(&mut verdicts) {
             *verdict = verdict.or_else(|| plan.verdict(&Known::of(entry)));
         }

@@ -1,7 +1,9 @@
 //! A key made ready: which parts of it each step can decide.
 
 use std::cell::OnceCell;
+use std::collections::HashMap;
 
+use crate::index::Verdict;
 use crate::mail::{Uid, UidSet};
 use crate::message::{Card, Field, Header, Needle, Scope, Text, day, mailboxes, text};
 
@@ -57,9 +59,9 @@ enum Test {
     },
     Text {
         scope: Scope,
-        asked: String,
         needle: Needle,
-        candidates: Option<UidSet>,
+        /// What the full text index is sure of.
+        certain: HashMap<Uid, bool>,
     },
 }
 
@@ -98,10 +100,10 @@ impl Plan {
         })
     }
 
-    /// Asks the full text index for each text; answers whether it could rule out anything.
+    /// Asks the full text index for each text; answers whether it was sure of anything.
     pub(super) fn narrow(
         &mut self,
-        mut index: impl FnMut(&str) -> Result<Option<UidSet>, StoreError>,
+        mut index: impl FnMut(Scope, &Needle) -> Result<Vec<(Uid, Verdict)>, StoreError>,
     ) -> Result<bool, StoreError> {
         let mut narrowed = false;
         let mut tests = vec![&mut self.test];
@@ -110,9 +112,13 @@ impl Plan {
                 Test::All(all) => tests.extend(all),
                 Test::Either(both) => tests.extend([&mut both.0, &mut both.1]),
                 Test::Not(test) => tests.push(test),
-                Test::Text { asked, candidates, .. } => {
-                    *candidates = index(asked)?;
-                    narrowed |= candidates.is_some();
+                Test::Text { scope, needle, certain } => {
+                    let verdicts = index(*scope, needle)?.into_iter();
+                    *certain = verdicts
+                        .filter(|(_, verdict)| *verdict != Verdict::Maybe)
+                        .map(|(uid, verdict)| (uid, verdict == Verdict::Yes))
+                        .collect();
+                    narrowed |= !certain.is_empty();
                 }
                 _ => {}
             }
@@ -160,9 +166,8 @@ impl Test {
     fn text(scope: Scope, text: &str) -> Test {
         Test::Text {
             scope,
-            asked: text.to_owned(),
             needle: Needle::new(text),
-            candidates: None,
+            certain: HashMap::new(),
         }
     }
 
@@ -198,12 +203,7 @@ impl Test {
                 let mut fields = known.header()?.all(name);
                 Some(fields.any(|field| is_in_field(needle, &field, *addresses)))
             }
-            Test::Text {
-                scope,
-                needle,
-                candidates,
-                ..
-            } => text_verdict(*scope, needle, candidates.as_ref(), known),
+            Test::Text { scope, needle, certain } => text_verdict(*scope, needle, certain, known),
         }
     }
 }
@@ -242,10 +242,9 @@ fn meets(key: &SearchKey, entry: &Entry, now: i64) -> bool {
     }
 }
 
-fn text_verdict(scope: Scope, needle: &Needle, candidates: Option<&UidSet>, known: &Known) -> Option<bool> {
-    let ruled_out = |uid: Uid| candidates.is_some_and(|candidates| !candidates.contains(uid));
-    if ruled_out(known.entry.uid) {
-        return Some(false);
+fn text_verdict(scope: Scope, needle: &Needle, certain: &HashMap<Uid, bool>, known: &Known) -> Option<bool> {
+    if let Some(verdict) = certain.get(&known.entry.uid) {
+        return Some(*verdict);
     }
     if let Some(text) = known.text {
         return Some(text.contains(scope, needle));

@@ -158,6 +158,10 @@ fn asks_no_more_than_it_must() {
     assert_eq!(asked(&few), (0, vec![2, 3]));
     assert_eq!(found(&few, "not body jumps"), [1, 3, 4]);
     assert_eq!(asked(&few), (0, vec![2, 3]));
+    few.certain = vec![2];
+    assert_eq!(found(&few, "body over"), [2, 3]);
+    assert_eq!(asked(&few), (0, vec![3]), "of the second it is sure");
+    few.certain.clear();
     few.candidates = Some(vec![]);
     assert_eq!(found(&few, "or text over seen"), [1]);
     assert_eq!(asked(&few), (0, vec![]));
