@@ -384,6 +384,83 @@ fn removed() {
     postroom.run(&["index", "check", ANN]);
 }
 
+#[test]
+fn brought_back() {
+    let place = Place::new();
+    let postroom = site(&place, "[store]\nkeep_expunged = \"14 days\"\n");
+    let listed = |more: &[&str]| {
+        let mut arguments = vec!["message", "undelete", "--json", ANN];
+        arguments.extend(more);
+        let found: Value = serde_json::from_slice(&postroom.run(&arguments)).expect("JSON");
+        found.as_array().expect("an array").clone()
+    };
+    assert!(listed(&[]).is_empty());
+    postroom.run(&["message", "flag", ANN, "INBOX", "--uids", "2", "--add", "\\Seen todo"]);
+    let before = postroom.messages(ANN, "INBOX")[1].clone();
+    let body = postroom.show(ANN, "INBOX", 2);
+    postroom.run(&["message", "copy", "--create", "--uids", "1:2", ANN, "INBOX", "Old"]);
+    dialogue(
+        &postroom,
+        &[
+            (&["message", "undelete", "bob@example.org", "x"], 65, &["no mail yet"]),
+            (&["message", "undelete", "eve@example.org"], 67, &["eve@example.org"]),
+            (
+                &["message", "undelete", ANN, "../../../etc/passwd"],
+                65,
+                &["undelete", "--list"],
+            ),
+            (&["message", "undelete", "--all", ANN, "x"], 64, &["--all"]),
+            (
+                &["message", "expunge", "--execute", "--uids", "2:3", ANN, "INBOX"],
+                0,
+                &["message undelete"],
+            ),
+            (&["mailbox", "delete", "--execute", ANN, "Old"], 0, &["deleted"]),
+            (
+                &["message", "undelete", "--list", ANN],
+                0,
+                &["Re: plans", "Old", "INBOX"],
+            ),
+        ],
+    );
+    assert_eq!((listed(&[]).len(), listed(&["--mailbox", "Old"]).len()), (4, 2));
+    let inbox = listed(&["--mailbox", "INBOX"]);
+    let second = inbox
+        .iter()
+        .find(|it| it["message_id"] == "2@example.net")
+        .expect("it is kept");
+    assert_eq!(second["flags"], before["flags"]);
+    let id = second["id"].as_str().expect("an id");
+    dialogue(
+        &postroom,
+        &[
+            (
+                &["message", "undelete", ANN, id],
+                0,
+                &["in INBOX with UID 5", "1 message brought back"],
+            ),
+            (&["message", "undelete", ANN, id], 65, &["no removed message"]),
+        ],
+    );
+    let after = postroom.messages(ANN, "INBOX").pop().expect("it is back");
+    for same in ["flags", "internaldate", "emailid", "subject"] {
+        assert_eq!(after[same], before[same], "{same}");
+    }
+    assert_eq!(postroom.show(ANN, "INBOX", 5), body);
+    // The mailbox is made again.
+    postroom.run(&["message", "undelete", "--all", "--mailbox", "Old", ANN]);
+    assert_eq!((postroom.count(ANN, "Old"), listed(&[]).len()), (2, 1));
+    postroom.run(&["index", "check", ANN]);
+}
+
+#[test]
+fn what_is_not_kept_is_said() {
+    let place = Place::new();
+    let postroom = site(&place, "");
+    postroom.run(&["message", "expunge", "--execute", "--uids", "1", ANN, "INBOX"]);
+    dialogue(&postroom, &[(&["message", "undelete", ANN], 0, &["keep_expunged"])]);
+}
+
 /// Makes what a user has in a mailbox older, as the index has it.
 fn age(postroom: &Postroom, local_part: &str, mailbox: &str, days: i64) {
     let index = rusqlite::Connection::open(postroom.home(local_part).join("index.sqlite")).expect("the index");

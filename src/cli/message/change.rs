@@ -165,8 +165,12 @@ pub(super) fn expunge(
         return Ok(exit::OK);
     }
     let spoken = named.spoken(mailbox);
+    let kept = match config.store.keep_expunged {
+        Some(_) if !gone.is_empty() => format!("; `postroom message undelete {user}` brings them back for a time"),
+        _ => String::new(),
+    };
     print(&format!(
-        "{user}: {} of {spoken} removed\n",
+        "{user}: {} of {spoken} removed{kept}\n",
         count(gone.len(), "message")
     ))
 }

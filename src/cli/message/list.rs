@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, BufReader, BufWriter, Write};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -17,6 +18,8 @@ use super::super::{print, print_json, table};
 
 /// Messages whose details are in memory at one time.
 const SLICE: usize = 500;
+/// How long a search of texts waits for the words of new messages to be indexed; it reads those that are not.
+const TENDING: Duration = Duration::from_secs(2);
 /// Steps by which an answer's subject is moved to the right at most.
 const INDENT_MAX: usize = 20;
 
@@ -69,6 +72,10 @@ pub(super) fn search(config: &Config, search: &Search) -> Result<u8, Fault> {
     };
     let key: SearchKey = search_key(&named, &mailbox, &search.key)?;
     let account = &*named.account;
+    if asks_text(&key) {
+        // The search is as right without it, and slower.
+        let _ = account.tend(Instant::now() + TENDING);
+    }
     if let Some(by) = thread_by {
         let threads = store::thread(account, &mailbox, by, &key)?;
         return print_threads(&named, &mailbox, &threads, search.json);
@@ -78,6 +85,16 @@ pub(super) fn search(config: &Config, search: &Search) -> Result<u8, Fault> {
         None => store::search(account, &mailbox, &key)?,
     };
     print_messages(&named, &mailbox, &uids, search.json)
+}
+
+fn asks_text(key: &SearchKey) -> bool {
+    match key {
+        SearchKey::Body(_) | SearchKey::Text(_) => true,
+        SearchKey::And(keys) => keys.iter().any(asks_text),
+        SearchKey::Or(one, other) => asks_text(one) || asks_text(other),
+        SearchKey::Not(key) => asks_text(key),
+        _ => false,
+    }
 }
 
 // The account and its mailbox; none where nothing was delivered yet and the INBOX is meant.
@@ -249,7 +266,7 @@ pub(in super::super) fn date(seconds: i64) -> String {
         .to_string()
 }
 
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     const COLUMNS: usize = 40;
     match text.char_indices().nth(COLUMNS) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -260,6 +277,19 @@ fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn which_searches_ask_for_text() {
+        for (text, expected) in [
+            ("from ann", false),
+            ("not (seen or from ann body x)", true),
+            ("text x", true),
+            ("header x body", false),
+        ] {
+            let key = SearchKey::parse(text, None).expect(text);
+            assert_eq!(asks_text(&key), expected, "{text}");
+        }
+    }
 
     #[test]
     fn conversations_are_walked_from_above() {

@@ -4,9 +4,11 @@
 //! | --- | --- |
 //! | `list.rs` | list, search, show |
 //! | `change.rs` | move, copy, flag, expunge |
+//! | `undelete.rs` | undelete |
 
 mod change;
 mod list;
+mod undelete;
 
 use std::path::Path;
 
@@ -69,6 +71,8 @@ pub(super) enum Command {
         /// The mailbox
         mailbox: String,
     },
+    /// List what was removed and is kept ([store] keep_expunged), or bring it back with its flags, under a new UID
+    Undelete(undelete::Undelete),
 }
 
 pub(super) fn run(file: Option<&Path>, command: &Command) -> Result<u8, Fault> {
@@ -97,5 +101,6 @@ pub(super) fn run(file: Option<&Path>, command: &Command) -> Result<u8, Fault> {
             user,
             mailbox,
         } => change::expunge(&config, user, mailbox, selection, *execute, *json),
+        Command::Undelete(undelete) => undelete::undelete(&config, undelete),
     }
 }
