@@ -5,7 +5,6 @@
 //! taken in by the next reconcile.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use crate::index::{FileRow, MailboxRow, MessageRow, Transaction};
@@ -17,6 +16,9 @@ use super::account::{LocalAccount, file_row, seen};
 use super::expunged::Keep;
 use super::letters::{assign, flags_of, letters_of};
 use super::reading::entries;
+
+/// How often a file is looked for that others rename at the time.
+pub(super) const TRIES: usize = 10;
 
 /// A message whose file was renamed.
 struct Renamed {
@@ -73,29 +75,21 @@ impl LocalAccount {
         )?;
         let mut renamed = Vec::new();
         for (message, flags) in changing {
-            let file = match self.rename_file(&folder, &seen(&message.file), &flags, &keywords) {
-                Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
+            let mut flags = flags;
+            let mut from = seen(&message.file);
+            let file = follow(&folder, &mut from, |from, moved| {
+                if moved {
                     // Another program was there first: what the file says now is altered.
-                    let Some(found) = search(&folder, &message.file.base)? else {
-                        continue;
-                    };
                     let known = KeywordLetters::read(folder.path())?;
-                    let flags = alteration.apply(&flags_of(&found, &known));
-                    let file = self.rename_file(&folder, &found, &flags, &keywords)?;
-                    renamed.push(Renamed {
-                        message: message.clone(),
-                        file,
-                        flags,
-                    });
-                    continue;
+                    flags = alteration.apply(&flags_of(from, &known));
                 }
-                file => file?,
-            };
-            renamed.push(Renamed {
+                self.rename_file(&folder, from, &flags, &keywords)
+            })?;
+            renamed.extend(file.map(|file| Renamed {
                 message: message.clone(),
                 file,
                 flags,
-            });
+            }));
         }
         if !renamed.is_empty() {
             self.options.disk.flush_folder(&folder.cur())?;
@@ -180,25 +174,40 @@ impl LocalAccount {
 
     // Gone is gone, whoever did it.
     fn remove_file(&self, folder: &Folder, file: &Seen, keep: Option<&Keep>) -> Result<(), StoreError> {
-        let path = |file: &Seen| -> PathBuf { folder.path().join(file.relative_path()) };
-        match self.discard(&path(file), keep) {
-            Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
-                let Some(found) = search(folder, &file.base)? else {
-                    return Ok(());
-                };
-                match self.discard(&path(&found), keep) {
-                    Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(()),
-                    removed => Ok(removed?),
-                }
-            }
-            removed => Ok(removed?),
-        }
+        let mut file = file.clone();
+        let removed = follow(folder, &mut file, |file, _| {
+            self.discard(&folder.path().join(file.relative_path()), keep)
+        });
+        Ok(removed.map(drop)?)
     }
 }
 
-// Where a file lies that is not where it was last seen.
+/// Works on a file that other programs may rename at the time: where it is not under its name, it
+/// is searched, and the work done there. `work` is told whether it was. None where it is gone.
+fn follow<T>(
+    folder: &Folder,
+    file: &mut Seen,
+    mut work: impl FnMut(&Seen, bool) -> Result<T, DiskError>,
+) -> Result<Option<T>, DiskError> {
+    for moved in (0..TRIES).map(|tried| tried > 0) {
+        match work(file, moved) {
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => {}
+            done => return done.map(Some),
+        }
+        match search(folder, &file.base)? {
+            Some(found) => *file = found,
+            None => return Ok(None),
+        }
+    }
+    Err(DiskError::at("find", folder.path().join(file.relative_path()))(
+        io::ErrorKind::ResourceBusy.into(),
+    ))
+}
+
+// Where a file lies that is not where it was last seen. A rename at the time can hide it from one
+// listing, so it is gone only where a second has not got it either.
 fn search(folder: &Folder, base: &str) -> Result<Option<Seen>, DiskError> {
-    for place in [Place::Cur, Place::New] {
+    for place in [Place::New, Place::Cur, Place::New, Place::Cur] {
         if let Some(found) = folder.list(place)?.files.into_iter().find(|file| file.base == base) {
             return Ok(Some(found));
         }
