@@ -163,6 +163,7 @@ fn open(home: &Path) -> std::sync::Arc<dyn Account> {
         keep_expunged: None,
         create: Vec::new(),
         subscribe: false,
+        dovecot_uidlist: false,
     });
     store.account("ann", home).expect("an account")
 }

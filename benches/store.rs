@@ -78,6 +78,7 @@ fn store(folder: &Path, threads: u64, users: u64) -> f64 {
         keep_expunged: None,
         create: Vec::new(),
         subscribe: false,
+        dovecot_uidlist: false,
     });
     let deliver = |number: u64| {
         let user = number % users;

@@ -46,6 +46,7 @@ fn open(home: &Path) -> Arc<dyn Account> {
         keep_expunged: None,
         create: Vec::new(),
         subscribe: false,
+        dovecot_uidlist: false,
     });
     store.account(ANN, home).unwrap()
 }

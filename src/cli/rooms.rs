@@ -44,6 +44,7 @@ pub(super) fn store(config: &Config) -> LocalStore {
         keep_expunged: settings.keep_expunged,
         create: config.mailboxes.create.clone(),
         subscribe: config.mailboxes.subscribe,
+        dovecot_uidlist: settings.dovecot_uidlist,
     })
 }
 

@@ -290,6 +290,10 @@ section! {
         /// What other programs remove is gone. With `none` it all goes at once, also what was kept
         /// before.
         keep_expunged: Option<Duration> as Lasting = "none", shown "14 days";
+        /// Whether messages are entered in `dovecot-uidlist`, under Dovecot's lock, so that a Dovecot
+        /// on the same Maildirs and the index name each message by the same UID. Where the lock cannot
+        /// be had within a second, a delivery goes in without a UID and is numbered later.
+        dovecot_uidlist: bool as Flag = false;
         /// How many accounts are held open; each takes three open files.
         open_accounts: usize as Count = 512;
         /// The permissions of folders that are created.

@@ -18,6 +18,8 @@ pub enum Step {
     Done,
     /// A copy in the mailbox of this UIDVALIDITY.
     Placed(UidValidity),
+    /// A copy in the mailbox of this MAILBOXID, where its UIDVALIDITY may be that of another too.
+    PlacedIn(String),
     /// A redirect.
     Redirected(Address),
 }
@@ -27,6 +29,7 @@ impl Step {
         match self {
             Step::Done => "done".to_owned(),
             Step::Placed(validity) => format!("in {validity}"),
+            Step::PlacedIn(mailbox_id) => format!("in {mailbox_id}"),
             Step::Redirected(address) => format!("redirect {}", address.folded()),
         }
     }

@@ -136,6 +136,28 @@ impl Transaction<'_> {
         self.rows(sql, [content], |row| Ok((row.get(0)?, read_uid(row, 1)?)))
     }
 
+    /// UIDs and files of the messages of a mailbox, by UID; `in_new`: only of those that lie in `new/`.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub(crate) fn files(&self, mailbox: &MailboxRow, in_new: bool) -> Result<Vec<(Uid, FileRow)>, IndexError> {
+        let (by, some) = match in_new {
+            true => ("INDEXED BY message_new ", "AND place = 0 "),
+            false => ("", ""),
+        };
+        let sql =
+            format!("SELECT uid, size, place, base, letters FROM message {by}WHERE mailbox = ? {some}ORDER BY uid");
+        self.rows(&sql, [mailbox.id], |row| {
+            let uid = read_uid(row, 0)?;
+            let file = FileRow {
+                in_cur: row.get(2)?,
+                base: lengthened(row.get(3)?, mailbox, uid, row.get(1)?),
+                letters: row.get(4)?,
+            };
+            Ok((uid, file))
+        })
+    }
+
     /// Adds a message and counts it in `mailbox`, which the caller then writes.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ CREATE TABLE mailbox (
     folder          TEXT NOT NULL,               -- below the Maildir: '' for INBOX, else as '.Archive.2026'
     mailboxid       TEXT NOT NULL UNIQUE,        -- RFC 8474
     special_use     TEXT,                        -- RFC 6154, without the backslash
-    uidvalidity     INTEGER NOT NULL UNIQUE,
+    uidvalidity     INTEGER NOT NULL,            -- two folders taken over from Dovecot may share one
     uidnext         INTEGER NOT NULL,
     highestmodseq   INTEGER NOT NULL,
     uids_reserved   INTEGER NOT NULL,            -- as in the file postroom-mailbox
@@ -43,6 +43,8 @@ CREATE TABLE message (
     PRIMARY KEY (mailbox, uid)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX message_content ON message (content);
+-- What a reconcile compares where only new/ changed.
+CREATE INDEX message_new ON message (mailbox) WHERE place = 0;
 
 -- Cold: what is read for the messages on the screen. One row for all copies of the same bytes.
 CREATE TABLE content (
@@ -82,7 +84,7 @@ CREATE TABLE subscription (
 -- What was already done for a message that may be sent again: one row a step.
 CREATE TABLE step (
     redelivery INTEGER NOT NULL,                 -- the key in the file name
-    step       TEXT NOT NULL,                    -- 'done', 'in <uidvalidity>', 'redirect <address>'
+    step       TEXT NOT NULL,                    -- 'done', 'in <uidvalidity or mailboxid>', 'redirect <address>'
     delivery   TEXT NOT NULL,                    -- the delivery id of the first time
     tried      INTEGER NOT NULL,                 -- seconds since 1970 of the last try
     PRIMARY KEY (redelivery, step)

@@ -29,8 +29,8 @@ pub enum Outcome {
 pub struct Placement {
     /// The mailbox.
     pub mailbox: MailboxName,
-    /// Its UID there.
-    pub uid: Uid,
+    /// Its UID there; none where it gets that later, because Dovecot held its list.
+    pub uid: Option<Uid>,
 }
 
 /// Why a message is refused for good.

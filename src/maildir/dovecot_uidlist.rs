@@ -96,6 +96,24 @@ impl DovecotUidList {
         Ok(read_if_there(&folder.join("courierimapuiddb"))?.map(DovecotUidList::parse))
     }
 
+    /// The UIDVALIDITY that `dovecot-uidlist` of a folder begins with, at the cost of its first bytes;
+    /// none where there is no such file, or one that begins otherwise.
+    ///
+    /// # Errors
+    /// Where the file is there and cannot be read.
+    pub fn validity_of(folder: &Path) -> Result<Option<UidValidity>, DiskError> {
+        let path = path(folder);
+        let mut head = Vec::new();
+        match open_regular(&path).and_then(|file| file.take(LAST_LINE).read_to_end(&mut head)) {
+            Ok(_) => {
+                let end = memchr::memchr(b'\n', &head).unwrap_or(head.len());
+                Ok(Header::parse(&head[..end]).ok().map(|header| header.validity))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(DiskError::at("read", path)(error)),
+        }
+    }
+
     /// A list for a folder that has none, or a damaged one; nothing is written before
     /// something is appended or raised. Dovecot adds the GUID.
     #[must_use]

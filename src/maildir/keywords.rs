@@ -47,9 +47,22 @@ impl KeywordLetters {
         if keywords.clone().all(|keyword| known.letter(keyword).is_some()) {
             return Ok(known);
         }
-        let Some(_lock) = UidListLock::acquire(folder, PATIENCE)? else {
-            return Ok(known);
-        };
+        match UidListLock::acquire(folder, PATIENCE)? {
+            Some(lock) => KeywordLetters::assign_under(disk, &lock, keywords),
+            None => Ok(known),
+        }
+    }
+
+    /// As [`KeywordLetters::assign`], for who holds the folder's lock already.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or written.
+    pub fn assign_under<'a>(
+        disk: &Disk,
+        lock: &UidListLock,
+        keywords: impl Iterator<Item = &'a str>,
+    ) -> Result<KeywordLetters, DiskError> {
+        let folder = lock.folder();
         let known = KeywordLetters::read(folder)?;
         let mut letters = known.clone();
         for keyword in keywords {

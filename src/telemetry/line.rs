@@ -94,7 +94,11 @@ impl Line {
             } => Line {
                 id: id.to_string(),
                 mailbox: joined(placements.iter().map(|place| place.mailbox.as_str())),
-                uid: joined(placements.iter().map(|place| place.uid.to_string())),
+                uid: joined(
+                    placements
+                        .iter()
+                        .map(|place| place.uid.map_or_else(String::new, |uid| uid.to_string())),
+                ),
                 redirected: (!redirected.is_empty()).then(|| joined(redirected)),
                 ..line
             },
@@ -258,7 +262,7 @@ mod tests {
     fn delivered(mailboxes: &[&str], redirected: &[&str], again: bool) -> Outcome {
         let place = |name: &&str| Placement {
             mailbox: MailboxName::parse(name, '.').unwrap(),
-            uid: Uid::new(7).unwrap(),
+            uid: Uid::new(7),
         };
         Outcome::Delivered {
             id: DeliveryId::from_stored("FIRST").unwrap(),

@@ -213,5 +213,6 @@ pub fn store(fsync: bool) -> LocalStore {
         keep_expunged: None,
         create: Vec::new(),
         subscribe: false,
+        dovecot_uidlist: false,
     })
 }

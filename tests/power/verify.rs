@@ -373,7 +373,9 @@ fn new_delivery(account: &dyn Account, key: u64, mailbox: &str) -> Result<Uid, S
         .stage(&letter, key)
         .and_then(|staged| staged.publish(publication));
     match published.map_err(|error| format!("{mailbox}: no new delivery: {}", chain(&error)))? {
-        Published::Placed(places) if places.len() == 1 => Ok(places[0].uid),
+        Published::Placed(places) if places.len() == 1 => places[0]
+            .uid
+            .ok_or_else(|| format!("{mailbox}: a new delivery has no UID")),
         published => Err(format!("{mailbox}: a new delivery ends in {published:?}")),
     }
 }

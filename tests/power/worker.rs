@@ -98,7 +98,9 @@ impl Worker {
                 let Published::Placed(placed) = published else {
                     return Ok(json!([]));
                 };
-                let pairs = placed.iter().map(|it| json!([it.mailbox.as_str(), it.uid.value()]));
+                let pairs = placed
+                    .iter()
+                    .map(|it| json!([it.mailbox.as_str(), it.uid.map(postroom::mail::Uid::value)]));
                 return Ok(pairs.collect());
             }
             Do::Flag(mailbox, key, flag) => {

@@ -44,6 +44,21 @@ impl Doveadm {
         self.home.join("Maildir")
     }
 
+    /// The home, with the Maildir in it.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// A shell command for the mail user that speaks IMAP, logged in, and reads what the zlib plugin compressed.
+    pub fn tunnel(&self) -> String {
+        format!(
+            "env USER=ann HOME={home} {imap} -c {config} -o mail_plugins=zlib",
+            home = self.home.display(),
+            imap = imap_program().display(),
+            config = self.config.display(),
+        )
+    }
+
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command

@@ -237,7 +237,7 @@ pub(super) fn placed(published: Published) -> Vec<(String, Uid)> {
     let Published::Placed(placements) = published else {
         panic!("{published:?}")
     };
-    let place = |Placement { mailbox, uid }| (MailboxName::to_string(&mailbox), uid);
+    let place = |Placement { mailbox, uid }| (MailboxName::to_string(&mailbox), uid.unwrap());
     placements.into_iter().map(place).collect()
 }
 

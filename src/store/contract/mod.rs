@@ -108,6 +108,10 @@ fn run(fresh: &dyn Fn() -> Fixture, rule: impl FnOnce(&Fixture)) {
 
 contract!(memory, || Fixture::of(MemoryStore::new()));
 contract!(local, || Fixture::of(LocalStore::new(local_options())));
+contract!(local_beside_dovecot, || Fixture::of(LocalStore::new(Options {
+    dovecot_uidlist: true,
+    ..local_options()
+})));
 
 fn local_options() -> Options {
     Options {
@@ -124,5 +128,6 @@ fn local_options() -> Options {
         keep_expunged: None,
         create: Vec::new(),
         subscribe: false,
+        dovecot_uidlist: false,
     }
 }

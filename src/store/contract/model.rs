@@ -356,7 +356,9 @@ impl Side {
 fn published(published: Published) -> Said {
     match published {
         Published::Placed(made) => {
-            let messages = made.into_iter().map(|copy| (copy.mailbox.to_string(), copy.uid));
+            let messages = made
+                .into_iter()
+                .map(|copy| (copy.mailbox.to_string(), copy.uid.unwrap()));
             let mut messages: Vec<_> = messages.collect();
             messages.sort();
             (String::new(), messages)

@@ -17,6 +17,7 @@ use crate::message::{Letter, Message, Needle, Scope};
 use super::founding::Founding;
 use super::pool::Pool;
 use super::publish::{LocalStaged, Ticket};
+use super::uidlist::Lists;
 use super::{Options, lock, mending};
 use crate::store::{
     Account, Alteration, Altered, Body, Changes, Deliveries, Detail, Entry, Incoming, MailboxStatus, Mailboxes,
@@ -132,10 +133,20 @@ impl LocalAccount {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        self.change_in(None, |transaction, _| work(transaction))
+    }
+
+    /// As [`Self::change`], where new messages come into a mailbox.
+    pub(super) fn change_in<T>(
+        &self,
+        mailbox: Option<&MailboxName>,
+        work: impl FnOnce(&Transaction<'_>, &mut Lists) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let mut index = lock(&self.index);
         self.catch_up(&mut index)?;
+        let mut lists = self.lock_lists(mailbox);
         let transaction = index.begin(Durability::Power)?;
-        let done = work(&transaction).and_then(|done| {
+        let done = work(&transaction, &mut lists).and_then(|done| {
             transaction.commit()?;
             Ok(done)
         });

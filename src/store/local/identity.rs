@@ -5,17 +5,18 @@
 //! the index's last commits, or the whole index, never gives a number twice: it
 //! goes on above the reserved mark.
 
-use crate::index::{Counts, MailboxRow, Transaction};
+use crate::index::{Counts, MailboxRow, Step, Transaction};
 use crate::mail::{MailboxName, ModSeq, Uid, UidValidity};
-use crate::maildir::{Folder, Marks};
+use crate::maildir::{Marks, highest_uidvalidity, raise_uidvalidity};
 
 use super::account::{LocalAccount, now};
+use super::uidlist::Lists;
 use crate::store::StoreError;
 
 /// UIDs reserved at a time: a flush of about a millisecond for each so many deliveries.
-const UID_BLOCK: u32 = 1024;
+pub(super) const UID_BLOCK: u32 = 1024;
 /// MODSEQs reserved at a time.
-const MODSEQ_BLOCK: u64 = 8192;
+pub(super) const MODSEQ_BLOCK: u64 = 8192;
 /// The fact that holds the highest UIDVALIDITY ever given.
 const HIGHEST: &str = "highest-uidvalidity";
 
@@ -33,8 +34,14 @@ pub(super) struct Identified {
 
 impl LocalAccount {
     /// The row of a mailbox whose folder exists. A folder without a row is taken in:
-    /// with its own numbers where it has the file, else with a new UIDVALIDITY.
-    pub(super) fn identify(&self, transaction: &Transaction<'_>, name: &MailboxName) -> Result<Identified, StoreError> {
+    /// with its own numbers where it has the file, else with those that another server gave
+    /// it, else with a new UIDVALIDITY.
+    pub(super) fn identify(
+        &self,
+        transaction: &Transaction<'_>,
+        name: &MailboxName,
+        lists: &Lists,
+    ) -> Result<Identified, StoreError> {
         if let Some(mut row) = transaction.mailbox(name)? {
             let folder = self.folders.below_root(name);
             // Schema 1 did not say it.
@@ -51,12 +58,17 @@ impl LocalAccount {
         }
         let folder = self.folders.folder(name);
         let Some(marks) = Marks::read(folder.path())? else {
-            return self.number_anew(transaction, name, &folder);
+            if name.is_inbox() {
+                self.adopt_subscriptions(transaction)?;
+            }
+            let adopted = self.adopt(transaction, name, None, lists)?;
+            return adopted.map_or_else(|| self.number_anew(transaction, name), Ok);
         };
+        // Two folders of Dovecot's may have the same UIDVALIDITY, but no MAILBOXID is given twice.
         let holder = transaction
             .mailboxes()?
             .into_iter()
-            .find(|row| row.validity == marks.validity);
+            .find(|row| row.mailbox_id == marks.mailbox_id);
         match holder {
             None => self.take_in(transaction, name, &marks),
             // Another program renamed the folder: the mailbox keeps all its numbers (RFC 9051 §6.3.6).
@@ -72,7 +84,7 @@ impl LocalAccount {
                 })
             }
             // A copy of a folder, its small file included: the numbers belong to the other.
-            Some(_) => self.number_anew(transaction, name, &folder),
+            Some(_) => self.number_anew(transaction, name),
         }
     }
 
@@ -82,13 +94,15 @@ impl LocalAccount {
         &self,
         transaction: &Transaction<'_>,
         name: &MailboxName,
+        lists: &Lists,
     ) -> Result<Identified, StoreError> {
-        let mut identified = self.identify(transaction, name)?;
+        let mut identified = self.identify(transaction, name, lists)?;
         let marks = Marks::read(self.folders.folder(name).path())?;
-        match marks.map(|marks| marks.validity) {
-            Some(validity) if validity != identified.row.validity => {
-                transaction.delete_mailbox(&identified.row)?;
-                self.identify(transaction, name)
+        let row = &identified.row;
+        match marks {
+            Some(marks) if marks.validity != row.validity || marks.mailbox_id != row.mailbox_id => {
+                transaction.delete_mailbox(row)?;
+                self.identify(transaction, name, lists)
             }
             Some(_) => Ok(identified),
             None => {
@@ -98,23 +112,15 @@ impl LocalAccount {
         }
     }
 
-    fn number_anew(
+    pub(super) fn number_anew(
         &self,
         transaction: &Transaction<'_>,
         name: &MailboxName,
-        folder: &Folder,
     ) -> Result<Identified, StoreError> {
         let validity = self.next_validity(transaction, name)?;
-        let marks = Marks {
-            validity,
-            mailbox_id: format!("M{:08x}", validity.value()),
-            uids: UID_BLOCK,
-            modseqs: MODSEQ_BLOCK,
-            highest_validity: name.is_inbox().then_some(validity),
-            special_use: None,
-            others: Vec::new(),
-        };
-        marks.write(&self.options.disk, folder.path())?;
+        let mut marks = self.first_marks(name, validity, own_id(validity), first_uid(), first_modseq(), None)?;
+        marks.others.clear();
+        marks.write(&self.options.disk, self.folders.folder(name).path())?;
         let mut row = self.new_row(name, &marks);
         row.highest_modseq = first_modseq();
         transaction.insert_mailbox(&mut row)?;
@@ -126,26 +132,49 @@ impl LocalAccount {
         })
     }
 
-    // Invariant 2: UIDVALIDITY grows strictly within an account, also over folders that are gone.
+    // Invariant 2: UIDVALIDITY grows strictly within an account, also over folders that are gone,
+    // and Dovecot gives none of ours.
     fn next_validity(&self, transaction: &Transaction<'_>, name: &MailboxName) -> Result<UidValidity, StoreError> {
         let inbox = self.folders.folder(&MailboxName::inbox());
-        let mut inbox_marks = Marks::read(inbox.path())?;
+        let inbox_marks = Marks::read(inbox.path())?;
+        let theirs = highest_uidvalidity(inbox.path())?;
         let marked = inbox_marks
             .as_ref()
             .and_then(|marks| marks.highest_validity)
             .map(UidValidity::value);
         let noted = transaction.fact(HIGHEST)?.and_then(|value| value.parse().ok());
         let used = transaction.mailboxes()?.iter().map(|row| row.validity.value()).max();
-        let highest: u32 = [marked, noted, used].into_iter().flatten().max().unwrap_or(0);
+        let given = [marked, noted, used, theirs.map(UidValidity::value)];
+        let highest: u32 = given.into_iter().flatten().max().unwrap_or(0);
         let clock = u32::try_from(now()).unwrap_or(u32::MAX);
         let next = UidValidity::new(clock.max(highest.saturating_add(1))).filter(|next| next.value() > highest);
         let next = next.ok_or_else(|| self.no_uid_left(name))?;
-        transaction.put_fact(HIGHEST, &next.to_string())?;
-        if let Some(marks) = inbox_marks.as_mut().filter(|_| !name.is_inbox()) {
-            marks.highest_validity = Some(next);
+        if theirs.is_some() || self.options.dovecot_uidlist {
+            raise_uidvalidity(&self.options.disk, inbox.path(), next)?;
+        }
+        self.note_validity(transaction, name, next)?;
+        Ok(next)
+    }
+
+    /// Notes that a UIDVALIDITY was given in the account, by whomever.
+    pub(super) fn note_validity(
+        &self,
+        transaction: &Transaction<'_>,
+        name: &MailboxName,
+        given: UidValidity,
+    ) -> Result<(), StoreError> {
+        let noted = transaction.fact(HIGHEST)?.and_then(|value| value.parse().ok());
+        if noted.is_none_or(|noted: u32| noted < given.value()) {
+            transaction.put_fact(HIGHEST, &given.to_string())?;
+        }
+        let inbox = self.folders.folder(&MailboxName::inbox());
+        // The INBOX's own file is about to be written.
+        let marks = Marks::read(inbox.path())?.filter(|marks| !name.is_inbox() && marks.highest_validity < Some(given));
+        if let Some(mut marks) = marks {
+            marks.highest_validity = Some(given);
             marks.write(&self.options.disk, inbox.path())?;
         }
-        Ok(next)
+        Ok(())
     }
 
     /// The next UID of a mailbox; the caller writes the row.
@@ -238,7 +267,7 @@ impl LocalAccount {
         })
     }
 
-    fn new_row(&self, name: &MailboxName, marks: &Marks) -> MailboxRow {
+    pub(super) fn new_row(&self, name: &MailboxName, marks: &Marks) -> MailboxRow {
         MailboxRow {
             id: 0,
             name: name.clone(),
@@ -263,10 +292,24 @@ impl LocalAccount {
     }
 }
 
-fn first_uid() -> Uid {
+/// The step of a delivery that is done once a copy is in a mailbox.
+pub(super) fn placed_in(row: &MailboxRow) -> Step {
+    match row.mailbox_id == own_id(row.validity) {
+        true => Step::Placed(row.validity),
+        // Taken over from another server: another folder may have the same UIDVALIDITY.
+        false => Step::PlacedIn(row.mailbox_id.clone()),
+    }
+}
+
+// The MAILBOXID of a mailbox whose UIDVALIDITY is ours, and so no other's.
+fn own_id(validity: UidValidity) -> String {
+    format!("M{:08x}", validity.value())
+}
+
+pub(super) fn first_uid() -> Uid {
     Uid::new(1).expect("one is not zero")
 }
 
-fn first_modseq() -> ModSeq {
+pub(super) fn first_modseq() -> ModSeq {
     ModSeq::new(1).expect("one is not zero")
 }

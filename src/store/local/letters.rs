@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::mail::{Flags, SystemFlag};
-use crate::maildir::{Disk, DiskError, FileName, KeywordLetters, Seen};
+use crate::maildir::{Disk, DiskError, FileName, KeywordLetters, Seen, UidListLock};
 
 /// The flags that a file's name says.
 pub(super) fn flags_of(file: &Seen, keywords: &KeywordLetters) -> Flags {
@@ -25,13 +25,26 @@ pub(super) fn assign<'a>(
     folder: &Path,
     flags: impl IntoIterator<Item = &'a Flags>,
 ) -> Result<KeywordLetters, DiskError> {
+    assign_under(disk, folder, flags, None)
+}
+
+/// As [`assign`], also for who holds the lock of the folder.
+pub(super) fn assign_under<'a>(
+    disk: &Disk,
+    folder: &Path,
+    flags: impl IntoIterator<Item = &'a Flags>,
+    lock: Option<&UidListLock>,
+) -> Result<KeywordLetters, DiskError> {
     let mut keywords: Vec<&str> = flags.into_iter().flat_map(Flags::keywords).collect();
     keywords.sort_unstable();
     keywords.dedup();
     if keywords.is_empty() {
         return Ok(KeywordLetters::default());
     }
-    KeywordLetters::assign(disk, folder, keywords.iter().copied())
+    match lock {
+        Some(lock) => KeywordLetters::assign_under(disk, lock, keywords.iter().copied()),
+        None => KeywordLetters::assign(disk, folder, keywords.iter().copied()),
+    }
 }
 
 /// The letters of a file name, in the order of ASCII, as others write them. Of the letters

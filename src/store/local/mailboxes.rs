@@ -17,7 +17,7 @@ use super::account::LocalAccount;
 use super::lock;
 
 /// How long to wait for another program that is changing the subscriptions.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 impl LocalAccount {
     pub(super) fn make_mailbox(&self, name: &MailboxName) -> Result<(), StoreError> {
@@ -26,12 +26,14 @@ impl LocalAccount {
         if index.mailbox(name)?.is_some() && folder.exists() {
             return Ok(());
         }
+        let mut lists = self.lock_lists([name]);
         let transaction = index.begin(Durability::Process)?;
-        let mut identified = self.identify(&transaction, name)?;
+        let mut identified = self.identify(&transaction, name, &lists)?;
         if identified.past_mark {
-            self.reconcile_mailbox(&transaction, &mut identified, true)?;
-            transaction.update_mailbox(&identified.row)?;
+            self.reconcile_mailbox(&transaction, &mut identified, true, &mut lists)?;
         }
+        self.prepare_numbers(&transaction, &mut identified, &mut lists)?;
+        transaction.update_mailbox(&identified.row)?;
         Ok(transaction.commit()?)
     }
 

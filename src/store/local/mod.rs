@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `mod.rs` | the store: which accounts are open |
 //! | `account.rs` | opening one account; what readers ask |
+//! | `adoption.rs` | what Dovecot or Courier gave a folder, taken over |
 //! | `homes.rs` | whole accounts: copied, moved, removed |
 //! | `identity.rs` | UIDVALIDITY, UIDs and MODSEQs: what is given once |
 //! | `kept.rs` | what the index keeps of a message, made ready beforehand |
@@ -18,6 +19,7 @@
 //! | `transfer.rs` | messages copied, moved, appended |
 //! | `mailboxes.rs` | mailboxes made, renamed, deleted, subscribed to |
 //! | `together.rs` | many messages added at once |
+//! | `uidlist.rs` | UIDs that are shared with Dovecot |
 //! | `watch.rs` | waiting for changes |
 //! | `check.rs` | whether index and Maildir agree |
 //! | `stats.rs` | how much room an index takes |
@@ -27,6 +29,7 @@
 //! | `expunged.rs` | what was removed and is kept for a time |
 
 mod account;
+mod adoption;
 mod check;
 mod expunged;
 mod flags;
@@ -48,6 +51,7 @@ mod stats;
 mod tests;
 mod together;
 mod transfer;
+mod uidlist;
 mod upkeep;
 #[cfg(test)]
 mod upkeep_tests;
@@ -89,6 +93,8 @@ pub struct Options {
     pub create: Vec<MailboxName>,
     /// Whether it is subscribed to these.
     pub subscribe: bool,
+    /// Whether messages are entered in Dovecot's `dovecot-uidlist`, under its lock.
+    pub dovecot_uidlist: bool,
 }
 
 /// The store on local disks.

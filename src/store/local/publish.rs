@@ -20,10 +20,12 @@ use crate::maildir::{Disk, DiskError, Minted, Place};
 use crate::message::Letter;
 
 use super::account::{LocalAccount, file_row, now, until};
+use super::identity::placed_in;
 use super::kept;
-use super::letters::{assign, letters_of};
+use super::letters::{assign_under, letters_of};
 use super::lock;
 use super::once;
+use super::uidlist::Lists;
 use super::upkeep::FORGETTING;
 use crate::maildir::Seen;
 use crate::store::{Publication, Published, Staged, StoreError, Target};
@@ -165,14 +167,20 @@ impl Staged for LocalStaged<'_> {
     }
 }
 
+/// The rows of the mailboxes that a batch goes into, and Dovecot's lists of them.
+struct Boxes<'batch> {
+    rows: BTreeMap<MailboxName, MailboxRow>,
+    lists: &'batch mut Lists,
+}
+
 /// A copy whose file lies in its mailbox, before its row is written.
 struct Placed<'batch> {
     /// The delivery's place in the batch.
     at: usize,
     ticket: &'batch Ticket,
     mailbox: MailboxName,
-    uid: Uid,
-    modseq: ModSeq,
+    /// Its numbers; none where it gets them later, because Dovecot held its list.
+    numbers: Option<(Uid, ModSeq)>,
     flags: &'batch Flags,
     file: FileRow,
 }
@@ -210,25 +218,31 @@ impl LocalAccount {
         batch: &[Arc<Ticket>],
     ) -> Result<Vec<Result<Published, StoreError>>, StoreError> {
         self.catch_up(index)?;
+        let targets = batch.iter().flat_map(|ticket| &ticket.publication.targets);
+        let mut lists = self.lock_lists(targets.map(|target| &target.mailbox));
         let transaction = index.begin(Durability::Process)?;
-        let mut boxes = BTreeMap::new();
+        let mut boxes = Boxes {
+            rows: BTreeMap::new(),
+            lists: &mut lists,
+        };
         let mut placed = Vec::new();
         let mut results = Vec::new();
         for (at, ticket) in batch.iter().enumerate() {
             let before = self.place_all(&transaction, &mut boxes, (at, ticket), &mut placed);
             results.push(before.map(|before| before.map_or(Published::Placed(Vec::new()), Published::Before)));
         }
+        self.enter_all(boxes.lists, &mut placed, &mut results);
         self.flush_folders(&mut placed, &mut results);
         for copy in &placed {
             if let Ok(Published::Placed(placements)) = &mut results[copy.at] {
                 placements.push(Placement {
                     mailbox: copy.mailbox.clone(),
-                    uid: copy.uid,
+                    uid: copy.numbers.map(|(uid, _)| uid),
                 });
             }
         }
         // All that is placed is durable: from here on no failure takes a 250 back.
-        if let Err(error) = self.record(transaction, boxes, &placed, batch.iter().zip(&results)) {
+        if let Err(error) = self.record(transaction, boxes.rows, &placed, batch.iter().zip(&results)) {
             self.behind.store(true, Ordering::Relaxed);
             self.ahead.store(true, Ordering::Relaxed);
             // The account may be closed before the next delivery.
@@ -248,13 +262,17 @@ impl LocalAccount {
     fn place_all<'batch>(
         &self,
         transaction: &Transaction<'_>,
-        boxes: &mut BTreeMap<MailboxName, MailboxRow>,
+        boxes: &mut Boxes<'_>,
         (at, ticket): (usize, &'batch Ticket),
         placed: &mut Vec<Placed<'batch>>,
     ) -> Result<Option<DeliveryId>, StoreError> {
         let Some(key) = ticket.file.key else {
             for target in &ticket.publication.targets {
                 self.mailbox_row(transaction, boxes, &target.mailbox)?;
+                // Who appends is told the UID, and can try again.
+                if !boxes.lists.may_number(&target.mailbox) {
+                    return Err(self.list_is_held(&target.mailbox));
+                }
             }
             let targets: Vec<&Target> = ticket.publication.targets.iter().collect();
             self.check_room(transaction, boxes, ticket, &targets, placed)?;
@@ -275,7 +293,7 @@ impl LocalAccount {
         let mut left = Vec::new();
         for target in &ticket.publication.targets {
             let row = self.mailbox_row(transaction, boxes, &target.mailbox)?;
-            match transaction.step(key, &Step::Placed(row.validity))? {
+            match transaction.step(key, &placed_in(row))? {
                 Some(id) => before = Some(id),
                 None => left.push(target),
             }
@@ -298,7 +316,7 @@ impl LocalAccount {
     fn check_room(
         &self,
         transaction: &Transaction<'_>,
-        boxes: &BTreeMap<MailboxName, MailboxRow>,
+        boxes: &Boxes<'_>,
         ticket: &Ticket,
         targets: &[&Target],
         placed: &[Placed<'_>],
@@ -308,12 +326,12 @@ impl LocalAccount {
         };
         let targets = targets.iter().map(|target| &target.mailbox);
         let others = placed.iter().map(|copy| (&copy.mailbox, copy.ticket.file.size));
-        self.check_quota(transaction, boxes, quota, (ticket.file.size, targets), others)
+        self.check_quota(transaction, &boxes.rows, quota, (ticket.file.size, targets), others)
     }
 
     fn place_in<'batch>(
         &self,
-        boxes: &mut BTreeMap<MailboxName, MailboxRow>,
+        boxes: &mut Boxes<'_>,
         delivery: (usize, &'batch Ticket),
         targets: &[&'batch Target],
         placed: &mut Vec<Placed<'batch>>,
@@ -330,10 +348,11 @@ impl LocalAccount {
     fn mailbox_row<'boxes>(
         &self,
         transaction: &Transaction<'_>,
-        boxes: &'boxes mut BTreeMap<MailboxName, MailboxRow>,
+        boxes: &'boxes mut Boxes<'_>,
         name: &MailboxName,
     ) -> Result<&'boxes mut MailboxRow, StoreError> {
-        if !boxes.contains_key(name) {
+        let Boxes { rows, lists } = boxes;
+        if !rows.contains_key(name) {
             if !self.folders.folder(name).exists() {
                 return Err(StoreError::NoMailbox {
                     user: self.user.clone(),
@@ -342,38 +361,43 @@ impl LocalAccount {
             }
             // A row taken in by half would say that its numbers begin at one.
             let identified = transaction.whole(|| {
-                let mut identified = self.identify(transaction, name)?;
+                let mut identified = self.identify(transaction, name, lists)?;
                 if identified.past_mark {
-                    self.reconcile_mailbox(transaction, &mut identified, true)?;
+                    self.reconcile_mailbox(transaction, &mut identified, true, lists)?;
                 }
+                self.prepare_numbers(transaction, &mut identified, lists)?;
                 Ok::<_, StoreError>(identified)
             })?;
-            boxes.insert(name.clone(), identified.row);
+            rows.insert(name.clone(), identified.row);
         }
-        Ok(boxes.get_mut(name).expect("it was inserted above where it was missing"))
+        Ok(rows.get_mut(name).expect("it was inserted above where it was missing"))
     }
 
     fn place<'batch>(
         &self,
-        boxes: &mut BTreeMap<MailboxName, MailboxRow>,
+        boxes: &mut Boxes<'_>,
         (at, ticket): (usize, &'batch Ticket),
         target: &'batch Target,
         last: bool,
         placed: &mut Vec<Placed<'batch>>,
     ) -> Result<(), StoreError> {
         let row = boxes
+            .rows
             .get_mut(&target.mailbox)
             .expect("place_all looked up each target's row");
         let folder = self.folders.folder(&target.mailbox);
-        let uid = self.next_uid(row)?;
-        let modseq = self.next_modseq(row)?;
+        let numbers = match self.number(row, boxes.lists)? {
+            Some(uid) => Some((uid, self.next_modseq(row)?)),
+            None => None,
+        };
+        let held = boxes.lists.lock_of(&target.mailbox);
+        let keywords = assign_under(&self.options.disk, folder.path(), [&target.flags], held)?;
         let seen = Seen {
-            base: ticket.file.minted.with_uid(uid, row.validity),
-            letters: letters_of(
-                &target.flags,
-                &assign(&self.options.disk, folder.path(), [&target.flags])?,
-                "",
-            ),
+            base: match numbers {
+                Some((uid, _)) => ticket.file.minted.with_uid(uid, row.validity),
+                None => ticket.file.minted.as_str().to_owned(),
+            },
+            letters: letters_of(&target.flags, &keywords, ""),
             place: if target.flags.is_empty() {
                 Place::New
             } else {
@@ -386,8 +410,7 @@ impl LocalAccount {
             at,
             ticket,
             mailbox: target.mailbox.clone(),
-            uid,
-            modseq,
+            numbers,
             flags: &target.flags,
             file: file_row(&seen),
         });
@@ -430,8 +453,30 @@ impl LocalAccount {
         copied
     }
 
-    // One flush for each folder. A delivery whose folder could not be flushed failed, and
-    // its files are taken back as far as they can be.
+    // The lines of Dovecot's lists, one flush for each.
+    fn enter_all(
+        &self,
+        lists: &mut Lists,
+        placed: &mut Vec<Placed<'_>>,
+        results: &mut [Result<Published, StoreError>],
+    ) {
+        let names: BTreeSet<MailboxName> = match lists.are_shared() {
+            true => placed.iter().map(|copy| copy.mailbox.clone()).collect(),
+            false => return,
+        };
+        for name in names {
+            let numbered = |copy: &Placed<'_>| copy.numbers.is_some() && copy.mailbox == name;
+            let copies = placed.iter().filter(|copy| numbered(copy));
+            let new: Vec<(Uid, &str)> = copies
+                .filter_map(|copy| Some((copy.numbers?.0, copy.file.base.as_str())))
+                .collect();
+            if let Err(error) = self.enter(lists, &name, &new) {
+                self.take_back(placed, results, &error.into(), numbered);
+            }
+        }
+    }
+
+    // One flush for each folder.
     fn flush_folders(&self, placed: &mut Vec<Placed<'_>>, results: &mut [Result<Published, StoreError>]) {
         let part = |copy: &Placed<'_>| {
             let folder = self.folders.folder(&copy.mailbox);
@@ -439,20 +484,30 @@ impl LocalAccount {
         };
         let parts: BTreeSet<PathBuf> = placed.iter().map(part).collect();
         for path in parts {
-            let Err(error) = self.options.disk.flush_folder(&path) else {
-                continue;
-            };
-            let error = StoreError::from(error);
-            placed.retain(|copy| {
-                if part(copy) != path {
-                    return true;
-                }
-                let seen = super::account::seen(&copy.file);
-                let _ = fs::remove_file(self.folders.folder(&copy.mailbox).path().join(seen.relative_path()));
-                results[copy.at] = Err(error.clone());
-                false
-            });
+            if let Err(error) = self.options.disk.flush_folder(&path) {
+                self.take_back(placed, results, &error.into(), |copy| part(copy) == path);
+            }
         }
+    }
+
+    // A delivery whose folder could not be flushed failed, and its files are taken back as far
+    // as they can be.
+    fn take_back(
+        &self,
+        placed: &mut Vec<Placed<'_>>,
+        results: &mut [Result<Published, StoreError>],
+        error: &StoreError,
+        failed: impl Fn(&Placed<'_>) -> bool,
+    ) {
+        placed.retain(|copy| {
+            if !failed(copy) {
+                return true;
+            }
+            let seen = super::account::seen(&copy.file);
+            let _ = fs::remove_file(self.folders.folder(&copy.mailbox).path().join(seen.relative_path()));
+            results[copy.at] = Err(error.clone());
+            false
+        });
     }
 
     fn record<'batch>(
@@ -468,19 +523,21 @@ impl LocalAccount {
                 .get_mut(&copy.mailbox)
                 .expect("a copy was placed, so its row is here");
             let Ticket { file, publication, .. } = copy.ticket;
-            let new = MessageRow {
-                uid: copy.uid,
-                modseq: copy.modseq,
-                flags: copy.flags.clone(),
-                internal_date: file.written,
-                save_date: now,
-                size: file.size,
-                file: copy.file.clone(),
-                content: transaction.put_content(&file.content)?,
-            };
-            transaction.insert_message(row, &new)?;
+            if let Some((uid, modseq)) = copy.numbers {
+                let new = MessageRow {
+                    uid,
+                    modseq,
+                    flags: copy.flags.clone(),
+                    internal_date: file.written,
+                    save_date: now,
+                    size: file.size,
+                    file: copy.file.clone(),
+                    content: transaction.put_content(&file.content)?,
+                };
+                transaction.insert_message(row, &new)?;
+            }
             if let Some(key) = file.key {
-                transaction.put_step(key, &Step::Placed(row.validity), &publication.id, now)?;
+                transaction.put_step(key, &placed_in(row), &publication.id, now)?;
             }
         }
         for row in boxes.values() {

@@ -280,6 +280,7 @@ mod tests {
             keep_expunged: None,
             create: Vec::new(),
             subscribe: false,
+            dovecot_uidlist: false,
         });
         store.account("ann@example.org", home).unwrap()
     }

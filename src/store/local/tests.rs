@@ -18,36 +18,49 @@ use crate::store::{
 };
 
 /// An account in a folder of its own.
-struct Home {
+pub(super) struct Home {
     folder: tempfile::TempDir,
     store: LocalStore,
+    /// Whether Dovecot's lists are written.
+    shared: bool,
 }
 
 impl Home {
-    fn new() -> Home {
+    pub(super) fn new() -> Home {
         Home {
             folder: tempfile::tempdir().unwrap(),
             store: store(),
+            shared: false,
         }
     }
 
-    fn account(&self) -> Arc<dyn Account> {
+    /// One beside a Dovecot, whose lists are written.
+    pub(super) fn shared() -> Home {
+        let store = store_with(true);
+        Home {
+            store,
+            shared: true,
+            ..Home::new()
+        }
+    }
+
+    pub(super) fn account(&self) -> Arc<dyn Account> {
         self.store.account("ann@example.org", self.folder.path()).unwrap()
     }
 
-    fn path(&self, below: &str) -> PathBuf {
+    pub(super) fn path(&self, below: &str) -> PathBuf {
         self.folder.path().join(below)
     }
 
     /// What a restart leaves: the files alone.
-    fn restarted(self) -> Home {
+    pub(super) fn restarted(self) -> Home {
         Home {
-            folder: self.folder,
-            store: store(),
+            store: store_with(self.shared),
+            ..self
         }
     }
 
-    fn without_index(self) -> Home {
+    pub(super) fn without_index(self) -> Home {
         let home = self.restarted();
         for file in ["index.sqlite", "index.sqlite-wal", "index.sqlite-shm"] {
             let _ = fs::remove_file(home.path(file));
@@ -55,11 +68,11 @@ impl Home {
         home
     }
 
-    fn deliver(&self, key: u64, targets: &[(&str, &str)]) -> Published {
+    pub(super) fn deliver(&self, key: u64, targets: &[(&str, &str)]) -> Published {
         deliver(self.account().as_ref(), key, targets).unwrap()
     }
 
-    fn status(&self, mailbox: &str) -> MailboxStatus {
+    pub(super) fn status(&self, mailbox: &str) -> MailboxStatus {
         let account = self.account();
         account.reconcile().unwrap();
         let found = account
@@ -70,31 +83,35 @@ impl Home {
         found.unwrap_or_else(|| panic!("no {mailbox}"))
     }
 
-    fn messages(&self, mailbox: &str) -> Vec<Detail> {
+    pub(super) fn messages(&self, mailbox: &str) -> Vec<Detail> {
         let account = self.account();
         account.reconcile().unwrap();
         account.details(&name(mailbox), &UidSet::all()).unwrap()
     }
 
-    fn uids(&self, mailbox: &str) -> Vec<u32> {
+    pub(super) fn uids(&self, mailbox: &str) -> Vec<u32> {
         self.messages(mailbox)
             .iter()
             .map(|entry| entry.entry.uid.value())
             .collect()
     }
 
-    fn file(&self, mailbox: &str, uid: u32) -> PathBuf {
+    pub(super) fn file(&self, mailbox: &str, uid: u32) -> PathBuf {
         let entries = self.messages(mailbox);
         let entry = entries.iter().find(|entry| entry.entry.uid.value() == uid).unwrap();
         self.folder.path().join(&entry.path)
     }
 
-    fn close(&self) {
+    pub(super) fn close(&self) {
         assert_eq!(self.account().check().unwrap(), Vec::<String>::new());
     }
 }
 
 fn store() -> LocalStore {
+    store_with(false)
+}
+
+fn store_with(dovecot_uidlist: bool) -> LocalStore {
     LocalStore::new(Options {
         disk: Disk {
             fsync: false,
@@ -109,10 +126,11 @@ fn store() -> LocalStore {
         keep_expunged: None,
         create: Vec::new(),
         subscribe: false,
+        dovecot_uidlist,
     })
 }
 
-fn name(text: &str) -> MailboxName {
+pub(super) fn name(text: &str) -> MailboxName {
     MailboxName::parse(text, '.').unwrap()
 }
 
@@ -128,7 +146,7 @@ fn letter(key: u64) -> Letter {
     Letter::new(message, &trace)
 }
 
-fn deliver(account: &dyn Account, key: u64, targets: &[(&str, &str)]) -> Result<Published, StoreError> {
+pub(super) fn deliver(account: &dyn Account, key: u64, targets: &[(&str, &str)]) -> Result<Published, StoreError> {
     let targets = targets.iter().map(|(mailbox, words)| {
         account.create_mailbox(&name(mailbox))?;
         let mut flags = Flags::new();
@@ -147,9 +165,12 @@ fn deliver(account: &dyn Account, key: u64, targets: &[(&str, &str)]) -> Result<
     account.stage(&letter(key), key)?.publish(publication)
 }
 
-fn placed(published: &Published) -> Vec<(String, u32)> {
+pub(super) fn placed(published: &Published) -> Vec<(String, u32)> {
     match published {
-        Published::Placed(places) => places.iter().map(|p| (p.mailbox.to_string(), p.uid.value())).collect(),
+        Published::Placed(places) => places
+            .iter()
+            .map(|p| (p.mailbox.to_string(), p.uid.unwrap().value()))
+            .collect(),
         Published::Before(_) => panic!("done before"),
     }
 }

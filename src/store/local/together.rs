@@ -43,7 +43,7 @@ impl LocalAccount {
         let index: &mut Index = &mut index;
         let published = self.publish(index, &tickets)?;
         let uid = |published| match published {
-            Published::Placed(placements) => placements.first().map(|placed| placed.uid),
+            Published::Placed(placements) => placements.first().and_then(|placed| placed.uid),
             Published::Before(_) => None,
         };
         let uids = published.into_iter().map(|published| published.map(uid));

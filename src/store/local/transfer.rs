@@ -14,8 +14,11 @@ use crate::message::{Letter, Message};
 use crate::store::{Publication, Published, StoreError, Target, Transferred};
 
 use super::account::{LocalAccount, file_row, now, seen};
-use super::letters::{assign, letters_of};
+use super::flags::TRIES;
+use super::identity::Identified;
+use super::letters::{assign_under, letters_of};
 use super::publish::LocalStaged;
+use super::uidlist::Lists;
 
 /// A file under its new name.
 struct Arrived {
@@ -33,11 +36,13 @@ impl LocalAccount {
         to: &MailboxName,
         moving: bool,
     ) -> Result<Transferred, StoreError> {
-        self.change(|transaction| {
+        self.change_in(Some(to), |transaction, lists| {
+            let mut target = self.numbered(transaction, to, lists)?;
+            // Read now: it may be the same mailbox.
+            transaction.update_mailbox(&target)?;
             let source = self.row_within(transaction, from)?;
-            let mut target = self.row_within(transaction, to)?;
             let messages = transaction.messages(&source, uids)?;
-            let arrived = self.bring_files(&source, &mut target, messages, moving)?;
+            let arrived = self.bring_files(&source, &mut target, messages, moving, lists)?;
             if !arrived.is_empty() {
                 let modseq = self.next_modseq(&mut target)?;
                 self.record_arrivals(transaction, &mut target, &arrived, modseq)?;
@@ -62,6 +67,32 @@ impl LocalAccount {
         })
     }
 
+    // The row of a mailbox in which UIDs can be given.
+    fn numbered(
+        &self,
+        transaction: &Transaction<'_>,
+        name: &MailboxName,
+        lists: &mut Lists,
+    ) -> Result<MailboxRow, StoreError> {
+        let row = self.row_within(transaction, name)?;
+        let mut identified = Identified {
+            adopt_from: row.uid_next,
+            row,
+            past_mark: false,
+            anew: false,
+        };
+        self.prepare_numbers(transaction, &mut identified, lists)?;
+        match lists.may_number(name) {
+            true => Ok(identified.row),
+            false => Err(self.list_is_held(name)),
+        }
+    }
+
+    pub(super) fn list_is_held(&self, name: &MailboxName) -> StoreError {
+        let path = self.folders.folder(name).path().join("dovecot-uidlist");
+        DiskError::at("lock", path)(std::io::ErrorKind::WouldBlock.into()).into()
+    }
+
     // Where one fails, those before it go back.
     fn bring_files(
         &self,
@@ -69,22 +100,36 @@ impl LocalAccount {
         target: &mut MailboxRow,
         messages: Vec<MessageRow>,
         moving: bool,
+        lists: &mut Lists,
     ) -> Result<Vec<Arrived>, StoreError> {
         let folder = self.folders.folder(&target.name);
         let flags = messages.iter().map(|message| &message.flags);
-        let keywords = assign(&self.options.disk, folder.path(), flags)?;
+        let keywords = assign_under(&self.options.disk, folder.path(), flags, lists.lock_of(&target.name))?;
         let mut done: Vec<(PathBuf, PathBuf)> = Vec::new();
         let mut arrived = Vec::new();
         let brought = messages.into_iter().try_for_each(|message| {
-            let name = self.folders.folder(&source.name).find(&seen(&message.file));
-            let path = match name {
-                // Another program removed it: it is not there to be copied.
-                Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-                path => path?,
+            let from = self.folders.folder(&source.name);
+            let find = || match from.find(&seen(&message.file)) {
+                Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+                path => path.map(Some),
             };
+            // Another program removed it: it is not there to be copied.
+            let Some(mut path) = find()? else { return Ok(()) };
             let (uid, new) = self.new_name(target, &message, &path, &keywords)?;
             let to = folder.path().join(new.relative_path());
-            self.move_or_link(&path, &folder.tmp(), &to, moving)?;
+            for tried in 1.. {
+                match self.move_or_link(&path, &folder.tmp(), &to, moving) {
+                    // Or renamed it in between.
+                    Err(error) if error.source.kind() == std::io::ErrorKind::NotFound && tried < TRIES => {
+                        let Some(found) = find()? else { return Ok(()) };
+                        path = found;
+                    }
+                    brought => {
+                        brought?;
+                        break;
+                    }
+                }
+            }
             done.push((path, to));
             arrived.push(Arrived {
                 message,
@@ -93,7 +138,14 @@ impl LocalAccount {
             });
             Ok(())
         });
-        let flushed = brought.and_then(|()| self.flush_transfer(&done, moving));
+        let flushed = brought.and_then(|()| {
+            let new: Vec<(Uid, &str)> = arrived
+                .iter()
+                .map(|it: &Arrived| (it.uid, it.file.base.as_str()))
+                .collect();
+            self.enter(lists, &target.name, &new)?;
+            self.flush_transfer(&done, moving)
+        });
         if let Err(error) = flushed {
             for (path, to) in done.iter().rev() {
                 // The old name is free again where it was moved, and stands where it was copied.
@@ -209,7 +261,8 @@ impl LocalAccount {
             unreachable!("a message without a redelivery key was never there before")
         };
         let placed = placements.first().expect("there was one mailbox");
+        let uid = placed.uid.ok_or_else(|| self.list_is_held(mailbox))?;
         let index = super::lock(&self.index);
-        Ok((self.row(&index, mailbox)?.validity, placed.uid))
+        Ok((self.row(&index, mailbox)?.validity, uid))
     }
 }

@@ -149,7 +149,7 @@ impl LocalAccount {
                 ..Progress::default()
             },
         };
-        let done = self.enter(text, &mut progress, until)? && self.sweep(text, &mut progress, until, thorough)?;
+        let done = self.enter_texts(text, &mut progress, until)? && self.sweep(text, &mut progress, until, thorough)?;
         if progress != stored {
             text.note(&progress)?;
         }
@@ -179,7 +179,7 @@ impl LocalAccount {
         Ok(last)
     }
 
-    fn enter(&self, text: &mut FullText, progress: &mut Progress, until: Instant) -> Result<bool, StoreError> {
+    fn enter_texts(&self, text: &mut FullText, progress: &mut Progress, until: Instant) -> Result<bool, StoreError> {
         loop {
             let batch = lock(&self.index).contents_after(progress.content, BATCH)?;
             let Some((last, _)) = batch.last() else { return Ok(true) };

@@ -23,6 +23,7 @@ fn options() -> Options {
         host: "mx.example.org".to_owned(),
         open_accounts: 4,
         maildirsize: false,
+        dovecot_uidlist: false,
         fulltext: true,
         keep_expunged: None,
         create: Vec::new(),

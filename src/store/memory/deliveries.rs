@@ -120,7 +120,7 @@ impl MemoryStaged<'_> {
         state.memory.put_step(self.key, &step, id);
         Placement {
             mailbox: target.mailbox.clone(),
-            uid,
+            uid: Some(uid),
         }
     }
 }

@@ -55,6 +55,7 @@ fn step_text(step: &Step) -> String {
     match step {
         Step::Done => "done".to_owned(),
         Step::Placed(validity) => format!("in {validity}"),
+        Step::PlacedIn(mailbox_id) => format!("in {mailbox_id}"),
         Step::Redirected(address) => format!("redirect {}", address.folded()),
     }
 }
