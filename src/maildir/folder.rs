@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::mail::MailboxName;
 
@@ -28,6 +28,9 @@ pub struct Folders {
 pub struct Folder {
     path: PathBuf,
 }
+
+/// A folder being deleted that is older than this belongs to a process that died.
+const ABANDONED: Duration = Duration::from_secs(60);
 
 impl Folders {
     /// The tree below `root`, which is also the INBOX.
@@ -171,14 +174,13 @@ impl Folders {
         Ok(moves)
     }
 
-    /// Deletes the folder of a mailbox with all that is in it; those below it stay. When this
-    /// returns, the mailbox is gone also after a crash; what could not be removed of its files
-    /// is left to [`Folders::sweep`].
+    /// Takes the folder of a mailbox with all that is in it out of the tree, durably; those below it stay. It is
+    /// deleted by [`Deleted::finish`], or at last by [`Folders::sweep`], unless it is put back.
     ///
     /// # Errors
     /// `InvalidInput` for the INBOX, `NotFound` where there is no such folder, else the
     /// operating system's; the folder is then there as before.
-    pub fn delete(&self, disk: &Disk, name: &MailboxName) -> Result<(), DiskError> {
+    pub fn delete(&self, disk: &Disk, name: &MailboxName) -> Result<Deleted, DiskError> {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let folder = self.folder(name);
         if name.is_inbox() {
@@ -190,20 +192,57 @@ impl Folders {
             .root
             .join(format!("{DELETED}{time}.P{}Q{count}", std::process::id()));
         disk.rename_folder_new(&folder.path, &leftover)?;
-        disk.flush_folder(&self.root)?;
-        remove_leftover(&leftover);
-        Ok(())
+        let deleted = Deleted {
+            folder: folder.path,
+            leftover,
+        };
+        match disk.flush_folder(&self.root) {
+            Ok(()) => Ok(deleted),
+            Err(error) => {
+                deleted.put_back(disk);
+                Err(error)
+            }
+        }
     }
 
     /// Removes what crashes left of folders that were being deleted.
     pub fn sweep(&self) {
         for entry in fs::read_dir(&self.root).into_iter().flatten().flatten() {
             let is_leftover = entry.file_name().to_str().is_some_and(|name| name.starts_with(DELETED));
-            if is_leftover && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            if is_leftover && is_abandoned(&entry.path()) && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 remove_leftover(&entry.path());
             }
         }
     }
+}
+
+/// A folder that is no longer in the tree.
+#[derive(Debug)]
+pub struct Deleted {
+    folder: PathBuf,
+    leftover: PathBuf,
+}
+
+impl Deleted {
+    /// Removes it for good; what cannot be removed is left to [`Folders::sweep`].
+    pub fn finish(self) {
+        remove_leftover(&self.leftover);
+    }
+
+    /// Puts it back as it was, as far as that can be done.
+    pub fn put_back(self, disk: &Disk) {
+        if let Err(error) = disk.rename_folder_new(&self.leftover, &self.folder) {
+            tracing::warn!(path = %self.leftover.display(), %error, "cannot put a mailbox back that could not be deleted");
+        }
+    }
+}
+
+// Who deletes a mailbox may still put it back; after a minute he is gone.
+fn is_abandoned(leftover: &Path) -> bool {
+    let name = leftover.file_name().and_then(|name| name.to_str());
+    let time = name.and_then(|name| name.strip_prefix(DELETED)?.split('.').next()?.parse().ok());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    time.is_none_or(|time: u128| now.as_nanos().abs_diff(time) > ABANDONED.as_nanos())
 }
 
 // Another process may be removing the same.
@@ -340,7 +379,7 @@ mod tests {
     #[test]
     fn deleted_mailboxes_are_gone_and_leftovers_are_no_mailboxes() {
         let (home, folders) = made(&["INBOX", "A", "A.B"]);
-        folders.delete(&Disk::default(), &mailbox("A")).unwrap();
+        folders.delete(&Disk::default(), &mailbox("A")).unwrap().finish();
         assert_eq!(listed(&folders), ["A.B", "INBOX"]);
         for name in ["A", "INBOX"] {
             assert!(folders.delete(&Disk::default(), &mailbox(name)).is_err());

@@ -52,7 +52,7 @@ pub use audit::{Audit, audit};
 pub use courier_keywords::courier_keywords;
 pub use disk::{Disk, DiskError, open_regular};
 pub use dovecot_uidlist::{Damage, DovecotUidList, UidListEnd, UidRecord};
-pub use folder::{Folder, Folders};
+pub use folder::{Deleted, Folder, Folders};
 pub use keywords::KeywordLetters;
 pub use lock::UidListLock;
 pub use maildirsize::MailSize;

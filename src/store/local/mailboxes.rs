@@ -77,17 +77,25 @@ impl LocalAccount {
         if name.is_inbox() {
             return Err(self.forbidden(name, "INBOX cannot be deleted"));
         }
-        self.change(|transaction| {
+        let mut taken = None;
+        let deleted = self.change(|transaction| {
             let row = transaction.mailbox(name)?;
             self.keep_all(name)?;
             self.shrunk.store(true, Ordering::Relaxed);
             match self.folders.delete(&self.options.disk, name) {
                 Err(error) if error.source.kind() == io::ErrorKind::NotFound && row.is_some() => {}
                 Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Err(self.no_mailbox(name)),
-                deleted => deleted?,
+                folder => taken = Some(folder?),
             }
             Ok(row.map_or(Ok(()), |row| transaction.delete_mailbox(&row))?)
-        })
+        });
+        match (taken, &deleted) {
+            (Some(folder), Ok(())) => folder.finish(),
+            // What was not deleted is there as before.
+            (Some(folder), Err(_)) => folder.put_back(&self.options.disk),
+            (None, _) => {}
+        }
+        deleted
     }
 
     pub(super) fn mark_special_use(
