@@ -17,7 +17,7 @@ use crate::store::{Removed, StoreError};
 
 use super::account::{LocalAccount, file_row, now, until};
 use super::kept;
-use super::letters::{assign, flags_of, letters_of};
+use super::letters::{assign_under, flags_of, letters_of};
 
 /// The folder's name.
 const KEPT: &str = "postroom-expunged";
@@ -131,13 +131,14 @@ impl LocalAccount {
             .ok_or_else(unknown)?;
         let flags = flags_of(&kept_file(&name), &KeywordLetters::read(&moment.path)?);
         self.make_mailbox(&moment.mailbox)?;
-        let uid = self.change(|transaction| {
-            let mut row = self.row_within(transaction, &moment.mailbox)?;
+        let uid = self.change_in(Some(&moment.mailbox), |transaction, lists| {
+            let mut row = self.numbered(transaction, &moment.mailbox, lists)?;
             let folder = self.folders.folder(&moment.mailbox);
             let uid = self.next_uid(&mut row)?;
             let modseq = self.next_modseq(&mut row)?;
             let stored = kept_name(&name).stored_size().unwrap_or(content.size);
-            let keywords = assign(&self.options.disk, folder.path(), [&flags])?;
+            let held = lists.lock_of(&moment.mailbox);
+            let keywords = assign_under(&self.options.disk, folder.path(), [&flags], held)?;
             let letters = letters_of(&flags, &keywords, kept_file(&name).flag_letters());
             let was_new = !name.contains(":2,") && letters.is_empty();
             let back = Seen {
@@ -145,6 +146,7 @@ impl LocalAccount {
                 letters,
                 place: if was_new { Place::New } else { Place::Cur },
             };
+            self.enter(lists, &moment.mailbox, &[(uid, &back.base)])?;
             self.put_back(&folder, &path, &back)?;
             let message = MessageRow {
                 uid,

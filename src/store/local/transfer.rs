@@ -68,7 +68,7 @@ impl LocalAccount {
     }
 
     // The row of a mailbox in which UIDs can be given.
-    fn numbered(
+    pub(super) fn numbered(
         &self,
         transaction: &Transaction<'_>,
         name: &MailboxName,

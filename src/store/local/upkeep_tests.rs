@@ -493,6 +493,24 @@ fn an_id_names_nothing_else() {
 }
 
 #[test]
+fn what_is_brought_back_stands_in_dovecot_s_list() {
+    let home = Home::of(Options {
+        dovecot_uidlist: true,
+        ..keeping()
+    });
+    let uid = home.append("INBOX", "text");
+    home.account().remove(&inbox(), &uid.into()).unwrap();
+    let id = home.account().removed().unwrap().remove(0).id;
+    let (_, uid) = home.account().restore(&id).unwrap();
+    let list = crate::maildir::DovecotUidList::read(&home.path("Maildir")).unwrap();
+    let list = list.unwrap().unwrap();
+    let last = list.records().last().unwrap();
+    assert_eq!((last.uid, list.next.value()), (uid, 3));
+    assert!(home.path("Maildir/new").join(last.base().unwrap()).exists());
+    home.close();
+}
+
+#[test]
 fn what_had_its_time_goes() {
     let mut home = Home::of(keeping());
     let uid = home.append("INBOX", "text");
