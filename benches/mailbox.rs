@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use postroom::index::{Durability, Gathered, Index};
 use postroom::mail::{DeliveryId, Flags, MailboxName, ReversePath, Uid, UidSet};
 use postroom::message::{Letter, Message, Trace};
-use postroom::store::{Account, Alteration, Disk, LocalStore, Options, Publication, Store, Target};
+use postroom::store::{Account, Alteration, LocalStore, Options, Publication, Store, Target};
 
 /// Times that each of the short questions is asked; the median counts.
 const TIMES: usize = 15;
@@ -153,17 +153,9 @@ fn milliseconds(time: Duration) -> f64 {
 
 fn open(home: &Path) -> std::sync::Arc<dyn Account> {
     let store = LocalStore::new(Options {
-        disk: Disk::default(),
-        maildir: "Maildir".into(),
-        index_root: None,
         host: "mx.example.org".to_owned(),
         open_accounts: 512,
-        maildirsize: false,
-        fulltext: true,
-        keep_expunged: None,
-        create: Vec::new(),
-        subscribe: false,
-        dovecot_uidlist: false,
+        ..Options::default()
     });
     store.account("ann", home).expect("an account")
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use postroom::mail::{DeliveryId, Flags, MailboxName, ReversePath};
 use postroom::message::{Letter, Message, Trace};
-use postroom::store::{Disk, LocalStore, Options, Publication, Store, Target};
+use postroom::store::{LocalStore, Options, Publication, Store, Target};
 
 const ROUND: Duration = Duration::from_millis(1500);
 const ROUNDS: usize = 3;
@@ -68,17 +68,9 @@ fn rate(threads: u64, work: impl Fn(u64) + Sync) -> f64 {
 
 fn store(folder: &Path, threads: u64, users: u64) -> f64 {
     let store = LocalStore::new(Options {
-        disk: Disk::default(),
-        maildir: "Maildir".into(),
-        index_root: None,
         host: "mx.example.org".to_owned(),
         open_accounts: 512,
-        maildirsize: false,
-        fulltext: true,
-        keep_expunged: None,
-        create: Vec::new(),
-        subscribe: false,
-        dovecot_uidlist: false,
+        ..Options::default()
     });
     let deliver = |number: u64| {
         let user = number % users;

@@ -15,7 +15,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use fixture::INDEX;
@@ -37,16 +37,9 @@ fn open(home: &Path) -> Arc<dyn Account> {
             fsync: false,
             ..Disk::default()
         },
-        maildir: PathBuf::from("Maildir"),
-        index_root: None,
         host: "mx.example.org".into(),
         open_accounts: 8,
-        maildirsize: false,
-        fulltext: true,
-        keep_expunged: None,
-        create: Vec::new(),
-        subscribe: false,
-        dovecot_uidlist: false,
+        ..Options::default()
     });
     store.account(ANN, home).unwrap()
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use postroom::mail::{DeliveryId, Flags, MailboxName, ReversePath, Uid, UidSet};
 use postroom::message::{Letter, Message, Trace};
-use postroom::store::{Account, Alteration, Disk, LocalStore, Options, Publication, Published, Store, Target};
+use postroom::store::{Account, Alteration, LocalStore, Options, Publication, Published, Store, Target};
 use support::doveadm::{Doveadm, Imap};
 use support::peers::{present, root};
 use support::place::{MAIL_USER, Place, give_to_mail_user};
@@ -30,17 +30,11 @@ fn account(place: &Place) -> Option<Doveadm> {
 
 fn open(dovecot: &Doveadm, dovecot_uidlist: bool) -> Arc<dyn Account> {
     let store = LocalStore::new(Options {
-        disk: Disk::default(),
-        maildir: "Maildir".into(),
-        index_root: None,
         host: "mx.example.org".to_owned(),
         open_accounts: 1,
-        maildirsize: false,
         dovecot_uidlist,
         fulltext: false,
-        keep_expunged: None,
-        create: Vec::new(),
-        subscribe: false,
+        ..Options::default()
     });
     store.account("ann@example.org", dovecot.home()).expect("an account")
 }

@@ -119,15 +119,8 @@ fn local_options() -> Options {
             fsync: false,
             ..Disk::default()
         },
-        maildir: "Maildir".into(),
-        index_root: None,
         host: "mx.example.org".to_owned(),
         open_accounts: 4,
-        maildirsize: false,
-        fulltext: true,
-        keep_expunged: None,
-        create: Vec::new(),
-        subscribe: false,
-        dovecot_uidlist: false,
+        ..Options::default()
     }
 }

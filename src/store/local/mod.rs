@@ -97,6 +97,24 @@ pub struct Options {
     pub dovecot_uidlist: bool,
 }
 
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            disk: Disk::default(),
+            maildir: "Maildir".into(),
+            index_root: None,
+            host: "localhost".to_owned(),
+            open_accounts: 256,
+            maildirsize: false,
+            dovecot_uidlist: false,
+            fulltext: true,
+            keep_expunged: None,
+            create: Vec::new(),
+            subscribe: false,
+        }
+    }
+}
+
 /// The store on local disks.
 #[derive(Debug)]
 pub struct LocalStore {

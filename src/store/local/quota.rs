@@ -271,16 +271,11 @@ mod tests {
                 fsync: false,
                 ..Disk::default()
             },
-            maildir: PathBuf::from("Maildir"),
-            index_root: None,
             host: "mx.example.org".to_owned(),
             open_accounts: 4,
             maildirsize,
             fulltext: false,
-            keep_expunged: None,
-            create: Vec::new(),
-            subscribe: false,
-            dovecot_uidlist: false,
+            ..Options::default()
         });
         store.account("ann@example.org", home).unwrap()
     }

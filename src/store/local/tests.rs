@@ -117,16 +117,10 @@ fn store_with(dovecot_uidlist: bool) -> LocalStore {
             fsync: false,
             ..Disk::default()
         },
-        maildir: "Maildir".into(),
-        index_root: None,
         host: "mx.example.org".to_owned(),
         open_accounts: 4,
-        maildirsize: false,
-        fulltext: true,
-        keep_expunged: None,
-        create: Vec::new(),
-        subscribe: false,
         dovecot_uidlist,
+        ..Options::default()
     })
 }
 

@@ -18,16 +18,10 @@ fn options() -> Options {
             fsync: false,
             ..Disk::default()
         },
-        maildir: "Maildir".into(),
-        index_root: None,
         host: "mx.example.org".to_owned(),
         open_accounts: 4,
-        maildirsize: false,
-        dovecot_uidlist: false,
-        fulltext: true,
-        keep_expunged: None,
-        create: Vec::new(),
         subscribe: true,
+        ..Options::default()
     }
 }
 
