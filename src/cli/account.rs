@@ -97,20 +97,22 @@ struct Held {
 }
 
 fn list(config: &Config, json: bool) -> Result<u8, Fault> {
-    if let Some(identity) = rooms::identity(config)? {
-        rooms::become_identity(&identity)?;
-    }
+    // The table may be root's to read, and the homes their owner's to list.
     let directory = rooms::directory(config)?;
+    rooms::become_owner(config, &config.root)?;
     let homes = homes(config, &*directory)?;
     let store = rooms::store(config);
     let mut unread = 0;
     let mut rows = Vec::new();
     for home in homes {
-        let held = match held(config, &store, &home) {
+        let looked_at = rooms::refuse_foreign(&home.path, &home.user)
+            .and_then(|()| rooms::has_mail(config, &home.path))
+            .and_then(|_| held(config, &store, &home).map_err(Fault::from));
+        let held = match looked_at {
             Ok(held) => Some(held),
-            Err(error) => {
+            Err(fault) => {
                 unread += 1;
-                eprintln!("postroom: {}: {}", home.user, Cause::of(&error));
+                eprintln!("postroom: {}: {}", home.user, fault.message);
                 None
             }
         };

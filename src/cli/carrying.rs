@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, lchown};
 use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -120,9 +120,16 @@ pub(super) fn make_destination(config: &Config, home: &Path, to: &Path) -> Resul
         Some(identity) => Some((identity.uid.as_raw(), identity.gid.as_raw())),
         None => fs::metadata(home).ok().map(|home| (home.uid(), home.gid())),
     };
-    fs::create_dir_all(to).map_err(failed)?;
+    if let Some(parent) = to.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        fs::create_dir_all(parent).map_err(failed)?;
+    }
+    fs::DirBuilder::new()
+        .mode(config.store.folder_mode)
+        .create(to)
+        .map_err(failed)?;
     match owner {
-        Some((uid, gid)) => chown(to, Some(uid), Some(gid)).map_err(failed),
+        // Whoever owns the folder above may have put a link in its place.
+        Some((uid, gid)) => lchown(to, Some(uid), Some(gid)).map_err(failed),
         None => Ok(()),
     }
 }

@@ -1,13 +1,11 @@
 //! `postroom expire`: messages that have been in a mailbox for long are removed.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use nix::unistd::Uid as UserId;
 use serde_json::{Value, json};
 
 use crate::config::{Config, ExpireRule, parse_age};
@@ -137,18 +135,10 @@ fn all_accounts(config: &Config, arguments: &Arguments) -> Result<u8, Fault> {
 }
 
 fn of_account(config: &Config, store: &impl Store, found: &Found, execute: bool) -> Result<Vec<Due>, Fault> {
-    if !rooms::has_mail(config, found) {
+    if !rooms::has_mail(config, &found.home)? {
         return Ok(Vec::new());
     }
-    // As root among files of others, links of theirs could lead anywhere, and new files would be root's.
-    let owner = std::fs::metadata(&found.home).map(|metadata| metadata.uid());
-    if UserId::effective().is_root() && owner.is_ok_and(|owner| owner != 0) {
-        let what = format!(
-            "the home is not root's: set `user`, or run `postroom expire {}`",
-            found.user
-        );
-        return Err(Fault::new(exit::NOPERM, what));
-    }
+    rooms::refuse_foreign(&found.home, &found.user)?;
     let account = store.account(&found.user, &found.home)?;
     account.reconcile()?;
     by_rules(config, &*account, &found.user, execute)

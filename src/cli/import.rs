@@ -97,6 +97,8 @@ pub(super) fn run(file: Option<&Path>, arguments: &Arguments) -> Result<u8, Faul
         header_dates: arguments.date == Date::Header,
         return_path: arguments.return_path,
     };
+    // Each mbox of a tree is opened before the first is read.
+    super::serve::raise_file_limit();
     let mut watcher = Watcher::new();
     let source = match arguments.source.as_os_str() == "-" {
         true => Source::read(

@@ -7,7 +7,7 @@ use super::progress::Progress;
 
 /// Messages that are removed in one transaction, while deliveries wait. Each takes an `unlink`, which on a busy
 /// disk can be a millisecond.
-const SLICE: usize = 500;
+pub(super) const SLICE: usize = 500;
 
 /// Which messages are removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

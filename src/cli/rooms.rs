@@ -1,6 +1,7 @@
 //! The rooms, furnished as the configuration says.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -150,7 +151,7 @@ pub(super) fn account(config: &Config, user: &str) -> Result<Option<Arc<dyn Acco
 /// As [`account`], before it is opened.
 pub(super) fn store_of(config: &Config, user: &str) -> Result<Option<(LocalStore, Found)>, Fault> {
     let found = find(config, user)?;
-    if !has_mail(config, &found) {
+    if !has_mail(config, &found.home)? {
         return Ok(None);
     }
     become_owner(config, &found.home)?;
@@ -162,9 +163,28 @@ pub(super) fn store_of(config: &Config, user: &str) -> Result<Option<(LocalStore
     Ok(Some((store(config), found)))
 }
 
-/// Whether anything was ever delivered to an account.
-pub(super) fn has_mail(config: &Config, found: &Found) -> bool {
-    found.home.join(&config.store.maildir).join("cur").is_dir()
+/// As root among files of others, links of theirs could lead anywhere, and new files would be root's.
+pub(super) fn refuse_foreign(home: &Path, user: &str) -> Result<(), Fault> {
+    let owner = fs::metadata(home).map(|metadata| metadata.uid());
+    if Uid::effective().is_root() && owner.is_ok_and(|owner| owner != 0) {
+        let what = format!("the home of {user} is not root's: set `user`, or name this one user");
+        return Err(Fault::new(exit::NOPERM, what));
+    }
+    Ok(())
+}
+
+/// Whether anything was ever delivered to an account. Who may not look is told so: it is no empty account.
+pub(super) fn has_mail(config: &Config, home: &Path) -> Result<bool, Fault> {
+    let path = home.join(&config.store.maildir).join("cur");
+    let failed = |code, error| Fault::new(code, format!("{}: {error}{}", path.display(), super::carrying::whose()));
+    match fs::metadata(&path) {
+        Ok(metadata) => Ok(metadata.is_dir()),
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(false),
+            io::ErrorKind::PermissionDenied => Err(failed(exit::NOPERM, error)),
+            _ => Err(failed(exit::TEMPFAIL, error)),
+        },
+    }
 }
 
 /// The user named on the command line.

@@ -115,7 +115,7 @@ fn make_root(config: &Config, identity: Option<&Identity>) -> Result<(), Fault> 
 }
 
 // Each connection and each open account takes descriptors: as many as the system allows.
-fn raise_file_limit() {
+pub(super) fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(

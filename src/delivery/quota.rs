@@ -89,7 +89,8 @@ impl Sorter {
     }
 
     fn warn(&self, found: &Found) -> Result<(), Failure> {
-        if !self.watches(found) {
+        // Opening an account that was removed meanwhile would make it anew.
+        if !self.watches(found) || !found.home.is_dir() {
             return Ok(());
         }
         let warnings = &self.options.warnings;

@@ -90,6 +90,10 @@ impl Drop for Tender {
 impl Accounts {
     fn tend_all(&self, sorter: &Sorter) {
         while let Some((home, user)) = self.next() {
+            // Removed or renamed meanwhile: opening it would make it anew.
+            if !home.is_dir() {
+                continue;
+            }
             let tended = sorter
                 .account(&user, &home)
                 .and_then(|account| account.tend(Instant::now() + TURN));

@@ -7,7 +7,7 @@ use crate::store::{Alteration, SearchKey};
 use super::super::fault::{Fault, exit};
 use super::super::named::{Named, Selection, count, name};
 use super::super::progress::Progress;
-use super::super::removal::{Removal, remove};
+use super::super::removal::{Removal, SLICE, remove};
 use super::super::{DRY_RUN, print};
 use super::list::{print_messages, rows};
 
@@ -55,21 +55,27 @@ pub(super) fn transfer(config: &Config, transfer: &Transfer, moves: bool) -> Res
         named.account.create_mailbox(&to)?;
     }
     let to = named.mailbox(&to)?.name;
-    let chosen: UidSet = selection.find(&named, &from.name)?.into_iter().collect();
-    let transferred = match moves {
-        true => named.account.move_to(&from.name, &chosen, &to)?,
-        false => named.account.copy(&from.name, &chosen, &to)?,
-    };
-    let old: UidSet = transferred.uids.iter().map(|(old, _)| *old).collect();
-    let new: UidSet = transferred.uids.iter().map(|(_, new)| *new).collect();
-    let uids = match transferred.uids.is_empty() {
+    let chosen = selection.find(&named, &from.name)?;
+    let mut transferred = Vec::new();
+    // A few at a time: a delivery never waits for all of them.
+    for slice in chosen.chunks(SLICE) {
+        let slice: UidSet = slice.iter().copied().collect();
+        let more = match moves {
+            true => named.account.move_to(&from.name, &slice, &to)?,
+            false => named.account.copy(&from.name, &slice, &to)?,
+        };
+        transferred.extend(more.uids);
+    }
+    let old: UidSet = transferred.iter().map(|(old, _)| *old).collect();
+    let new: UidSet = transferred.iter().map(|(_, new)| *new).collect();
+    let uids = match transferred.is_empty() {
         true => String::new(),
         false => format!("; UIDs {old} became {new}"),
     };
     print(&format!(
         "{}: {} {} from {} to {}{uids}\n",
         named.user,
-        count(transferred.uids.len(), "message"),
+        count(transferred.len(), "message"),
         if moves { "moved" } else { "copied" },
         named.spoken(&from.name),
         named.spoken(&to),
@@ -80,11 +86,19 @@ pub(super) fn flag(config: &Config, flag: &Flag) -> Result<u8, Fault> {
     let selection = flag.selection.required()?;
     let alterations = alterations(flag)?;
     let (named, mailbox) = Named::with_mailbox(config, &flag.user, &flag.mailbox)?;
-    let chosen: UidSet = selection.find(&named, &mailbox.name)?.into_iter().collect();
+    let chosen = selection.find(&named, &mailbox.name)?;
     let mut altered = 0;
-    for alteration in alterations {
-        let done = named.account.alter(&mailbox.name, &chosen, &alteration, None)?;
-        altered = done.entries.len();
+    for slice in chosen.chunks(SLICE) {
+        let slice: UidSet = slice.iter().copied().collect();
+        let mut done = 0;
+        for alteration in &alterations {
+            done = named
+                .account
+                .alter(&mailbox.name, &slice, alteration, None)?
+                .entries
+                .len();
+        }
+        altered += done;
     }
     print(&format!(
         "{}: flags set on {} of {}\n",

@@ -20,11 +20,11 @@ use super::kept;
 use super::letters::{assign_under, flags_of, letters_of};
 
 /// The folder's name.
-const KEPT: &str = "postroom-expunged";
+pub(super) const KEPT: &str = "postroom-expunged";
 /// What stands for INBOX, which has no folder name of its own.
 const INBOX: &str = "INBOX";
 /// The names of keywords, as Dovecot has them.
-const KEYWORDS: &str = "dovecot-keywords";
+pub(super) const KEYWORDS: &str = "dovecot-keywords";
 /// Seconds between two times of looking for what has had its time: an hour.
 const PURGING: i64 = 3600;
 

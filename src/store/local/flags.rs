@@ -36,6 +36,13 @@ impl LocalAccount {
         unchanged_since: Option<ModSeq>,
     ) -> Result<Altered, StoreError> {
         let is_modified = |message: &MessageRow| unchanged_since.is_some_and(|since| message.modseq > since);
+        // Dovecot's lock comes before SQLite's, here as in a delivery: letters are given before the transaction.
+        if let Alteration::Add(flags) | Alteration::Set(flags) = alteration {
+            let folder = self.folders.folder(mailbox);
+            if folder.exists() {
+                assign(&self.options.disk, folder.path(), [flags])?;
+            }
+        }
         let (named, modified) = self.change(|transaction| {
             let mut row = self.row_within(transaction, mailbox)?;
             let (modified, named): (Vec<_>, Vec<_>) =

@@ -162,9 +162,7 @@ fn mirror(disk: &Disk, from: &Path, to: &Path) -> Result<(), DiskError> {
     if !metadata.is_file() {
         return Ok(());
     }
-    let is_message = from
-        .parent()
-        .is_some_and(|parent| parent.ends_with("cur") || parent.ends_with("new"));
+    let is_message = is_message(from);
     if is_message && fs::symlink_metadata(to).is_ok() {
         return Ok(());
     }
@@ -177,6 +175,17 @@ fn mirror(disk: &Disk, from: &Path, to: &Path) -> Result<(), DiskError> {
     copied
         .and_then(|file| file.set_modified(time))
         .map_err(DiskError::at("write", to))
+}
+
+// Those that were removed and are kept are as many and as large as others.
+fn is_message(path: &Path) -> bool {
+    let Some(parent) = path.parent() else { return false };
+    let in_mailbox = parent.ends_with("cur") || parent.ends_with("new");
+    let is_kept = parent
+        .components()
+        .any(|part| part.as_os_str() == super::expunged::KEPT);
+    let is_list = path.file_name().is_some_and(|name| name == super::expunged::KEYWORDS);
+    in_mailbox || is_kept && !is_list
 }
 
 fn mirror_folder(disk: &Disk, from: &Path, to: &Path) -> Result<(), DiskError> {

@@ -112,8 +112,9 @@ impl<'account> LocalStaged<'account> {
             .tmp()
             .join(minted.as_str());
         let create = || match disk.create(&path) {
-            // Another program took the Maildir away from under the open account.
-            Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => {
+            // Another program took the Maildir away from under the open account. Where the index went too, the account
+            // is another's now: who tries again opens what is there then.
+            Err(error) if error.source.kind() == std::io::ErrorKind::NotFound && account.is_current() => {
                 account.folders.create(disk, &MailboxName::inbox())?;
                 disk.create(&path)
             }

@@ -691,6 +691,24 @@ fn a_mailbox_that_could_not_be_taken_in_gives_no_number_twice() {
 }
 
 #[test]
+fn an_account_that_was_moved_away_gets_no_delivery_by_its_old_name() {
+    let home = Home::new();
+    home.deliver(1, INBOX);
+    let held = home.account();
+    let elsewhere = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(home.folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        fs::rename(entry.path(), elsewhere.path().join(entry.file_name())).unwrap();
+    }
+    // The index that is open belongs to the other account now: a row in it would have no file.
+    assert!(held.stage(&letter(2), 2).is_err());
+    assert!(!home.path("Maildir").exists());
+    drop(held);
+    let moved = home.store.account("bob@example.org", elsewhere.path()).unwrap();
+    assert_eq!(moved.check().unwrap(), Vec::<String>::new());
+}
+
+#[test]
 fn a_message_for_several_is_written_once() {
     let home = Home::new();
     let message = Message::from_bytes("Subject: to all\r\n\r\nbody\r\n");

@@ -57,6 +57,12 @@ pub enum SearchError {
         /// What is wrong with it.
         fault: &'static str,
     },
+    /// More searches of texts than are made at once.
+    #[error("a search may have at most {max} keys body and text")]
+    TooManyTexts {
+        /// So many.
+        max: usize,
+    },
     /// Nothing at all.
     #[error("the search is empty; `all` finds every message")]
     Empty,

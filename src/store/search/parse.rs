@@ -10,6 +10,8 @@ use super::token::{Kind, Token, tokens};
 const TEXT_MAX: usize = 64 * 1024;
 /// Parentheses, OR and NOT within one another.
 const NESTING_MAX: usize = 50;
+/// BODY and TEXT keys: each is asked of the full text index, and its answers for all messages are kept.
+const TEXTS_MAX: usize = 64;
 
 impl SearchKey {
     /// Parses keys that stand side by side and must all be met, such as
@@ -28,6 +30,7 @@ impl SearchKey {
             tokens: tokens(text)?,
             at: 0,
             highest,
+            texts: 0,
         };
         let mut keys = Vec::new();
         while parser.at < parser.tokens.len() {
@@ -204,6 +207,7 @@ struct Parser {
     tokens: Vec<Token>,
     at: usize,
     highest: Option<Uid>,
+    texts: usize,
 }
 
 /// The key that is being read, for errors.
@@ -265,6 +269,10 @@ impl Parser {
             return Err(unknown(word, position));
         };
         let head = Head { name, position };
+        self.texts += usize::from(matches!(*name, "body" | "text"));
+        if self.texts > TEXTS_MAX {
+            return Err(SearchError::TooManyTexts { max: TEXTS_MAX });
+        }
         Ok(match key {
             Key::Plain(key) => key(),
             Key::Text(key) => key(self.text(head, "a text")?.0),
