@@ -318,6 +318,22 @@ impl Transaction<'_> {
         self.inner.commit().map_err(IndexError::at(self.path))
     }
 
+    /// Gives free pages back to the file system, at most so many, where more are free than `keep`; answers whether it did.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn give_back(&self, pages: usize, keep: usize) -> Result<bool, IndexError> {
+        let free: Vec<usize> = self.rows("PRAGMA freelist_count", [], |row| row.get(0))?;
+        let spare = free.first().is_some_and(|free| *free > keep);
+        if spare {
+            // A row for each page.
+            self.rows(&format!("PRAGMA incremental_vacuum({pages})"), [], |_| Ok(()))?;
+        }
+        // Made by an earlier postroom, it may keep what it has.
+        let left: Vec<usize> = self.rows("PRAGMA freelist_count", [], |row| row.get(0))?;
+        Ok(spare && left < free)
+    }
+
     /// Writes a fact about the index itself.
     ///
     /// # Errors
@@ -474,6 +490,23 @@ mod tests {
         assert_eq!(network_file_system(0x6969), Some("NFS"));
         assert_eq!(network_file_system(0xffff_ffff_ff53_4d42), Some("SMB"));
         assert_eq!(network_file_system(0xef53), None);
+    }
+
+    #[test]
+    fn free_pages_go_back_to_the_file_system() {
+        let home = tempfile::tempdir().unwrap();
+        let mut index = Index::open(&home.path().join("index.sqlite")).unwrap();
+        let transaction = index.begin(Durability::Process).unwrap();
+        transaction.put_fact("large", &"x".repeat(2_000_000)).unwrap();
+        transaction.put_fact("large", "").unwrap();
+        transaction.commit().unwrap();
+        let transaction = index.begin(Durability::Process).unwrap();
+        let steps = (0..100)
+            .take_while(|_| transaction.give_back(256, 100).unwrap())
+            .count();
+        assert_eq!(steps, 4);
+        assert!(!transaction.give_back(256, 100).unwrap());
+        transaction.commit().unwrap();
     }
 
     #[test]

@@ -44,7 +44,10 @@ impl KeywordLetters {
         keywords: impl Iterator<Item = &'a str> + Clone,
     ) -> Result<KeywordLetters, DiskError> {
         let known = KeywordLetters::read(folder)?;
-        if keywords.clone().all(|keyword| known.letter(keyword).is_some()) {
+        let mut wanted = known.clone();
+        keywords.clone().for_each(|keyword| wanted.add(keyword));
+        // All have one, or there is none left: no lock is worth it.
+        if wanted == known {
             return Ok(known);
         }
         match UidListLock::acquire(folder, PATIENCE)? {

@@ -7,7 +7,7 @@
 //! `dovecot-uidlist`). Unlike Dovecot's processes ours have threads: a lock with our
 //! own number is stale only where no thread of ours holds it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -27,8 +27,8 @@ const ASK: Duration = Duration::from_secs(2);
 /// How often to look again.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The lock files that threads of this process hold.
-static HELD: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+/// The lock files that threads of this process hold, with their device and inode.
+static HELD: Mutex<BTreeMap<PathBuf, (u64, u64)>> = Mutex::new(BTreeMap::new());
 
 /// `dovecot-uidlist.lock`: Dovecot's lock on a folder's small files, held until dropped.
 ///
@@ -112,7 +112,7 @@ impl DotLock {
     fn made(guarded: &Path, path: PathBuf, file: File) -> Result<DotLock, DiskError> {
         let identity = file.metadata().map(|it| identity(&it));
         let identity = identity.map_err(DiskError::at("examine", &path))?;
-        held().insert(path.clone());
+        held().insert(path.clone(), identity);
         Ok(DotLock {
             guarded: guarded.to_owned(),
             path,
@@ -162,12 +162,16 @@ impl Drop for DotLock {
         if self.is_ours() {
             let _ = fs::remove_file(&self.path);
         }
-        held().remove(&self.path);
+        // Another thread may have made its own by now.
+        let mut held = held();
+        if held.get(&self.path) == Some(&self.identity) {
+            held.remove(&self.path);
+        }
     }
 }
 
-fn held() -> std::sync::MutexGuard<'static, BTreeSet<PathBuf>> {
-    // A set of paths is whole whatever a thread that panicked was about.
+fn held() -> std::sync::MutexGuard<'static, BTreeMap<PathBuf, (u64, u64)>> {
+    // A map of paths is whole whatever a thread that panicked was about.
     HELD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -219,7 +223,7 @@ fn holder_is_gone(path: &Path, seen: &Metadata) -> bool {
         return false;
     }
     if pid == rustix::process::getpid() {
-        return !held().contains(path);
+        return !held().contains_key(path);
     }
     rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH)
 }

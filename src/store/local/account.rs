@@ -150,7 +150,12 @@ impl LocalAccount {
             transaction.commit()?;
             Ok(done)
         });
-        if done.is_err() {
+        // What was refused changed no file.
+        let refused = |error: &StoreError| {
+            use StoreError::{Forbidden, MailboxExists, NoMailbox};
+            matches!(error, NoMailbox { .. } | MailboxExists { .. } | Forbidden { .. })
+        };
+        if done.as_ref().is_err_and(|error| !refused(error)) {
             self.behind.store(true, Ordering::Relaxed);
             index.leave_unclean(true);
         }

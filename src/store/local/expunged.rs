@@ -70,8 +70,9 @@ impl LocalAccount {
         keep.map_or(Ok(()), |Keep(path)| self.options.disk.flush_folder(path))
     }
 
-    /// Keeps all messages of a folder that is to be deleted.
-    pub(super) fn keep_all(&self, mailbox: &MailboxName) -> Result<(), StoreError> {
+    /// Keeps all messages of a folder that is to be deleted, which has them still: they are linked. Adds the
+    /// links to `kept`, so that they can be taken back.
+    pub(super) fn keep_all(&self, mailbox: &MailboxName, kept: &mut Vec<PathBuf>) -> Result<(), StoreError> {
         let folder = self.folders.folder(mailbox);
         if self.options.keep_expunged.is_none() || !folder.exists() {
             return Ok(());
@@ -82,9 +83,15 @@ impl LocalAccount {
                 if keep.is_none() {
                     keep = self.keep(mailbox)?;
                 }
-                match self.discard(&folder.path().join(file.relative_path()), keep.as_ref()) {
+                let Some(Keep(moment)) = &keep else { continue };
+                let path = folder.path().join(file.relative_path());
+                let to = moment.join(path.file_name().unwrap_or_default());
+                match self.move_or_link(&path, moment, &to, false) {
                     Err(error) if error.source.kind() == io::ErrorKind::NotFound => {}
-                    kept => kept?,
+                    linked => {
+                        linked?;
+                        kept.push(to);
+                    }
                 }
             }
         }

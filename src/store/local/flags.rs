@@ -4,6 +4,7 @@
 //! client was told survives a power cut in the file, and what only the file says after one is
 //! taken in by the next reconcile.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::Ordering;
 
@@ -35,14 +36,14 @@ impl LocalAccount {
         alteration: &Alteration,
         unchanged_since: Option<ModSeq>,
     ) -> Result<Altered, StoreError> {
-        let is_modified = |message: &MessageRow| unchanged_since.is_some_and(|since| message.modseq > since);
-        // Dovecot's lock comes before SQLite's, here as in a delivery: letters are given before the transaction.
-        if let Alteration::Add(flags) | Alteration::Set(flags) = alteration {
-            let folder = self.folders.folder(mailbox);
-            if folder.exists() {
-                assign(&self.options.disk, folder.path(), [flags])?;
-            }
+        // Who delivers takes Dovecot's lock first and the index's then, so never the other way round.
+        let folder = self.folders.folder(mailbox);
+        if let Alteration::Set(flags) | Alteration::Add(flags) = alteration
+            && folder.exists()
+        {
+            assign(&self.options.disk, folder.path(), [flags])?;
         }
+        let is_modified = |message: &MessageRow| unchanged_since.is_some_and(|since| message.modseq > since);
         let (named, modified) = self.change(|transaction| {
             let mut row = self.row_within(transaction, mailbox)?;
             let (modified, named): (Vec<_>, Vec<_>) =
@@ -75,16 +76,12 @@ impl LocalAccount {
             .zip(wanted)
             .filter(|(message, flags)| message.flags != *flags)
             .collect();
-        let keywords = assign(
-            &self.options.disk,
-            folder.path(),
-            changing.iter().map(|(_, flags)| flags),
-        )?;
-        let mut renamed = Vec::new();
+        let keywords = KeywordLetters::read(folder.path())?;
+        let (mut renamed, mut elsewhere) = (Vec::new(), None);
         for (message, flags) in changing {
             let mut flags = flags;
             let mut from = seen(&message.file);
-            let file = follow(&folder, &mut from, |from, moved| {
+            let file = follow(&folder, &mut from, &mut elsewhere, |from, moved| {
                 if moved {
                     // Another program was there first: what the file says now is altered.
                     let known = KeywordLetters::read(folder.path())?;
@@ -160,8 +157,9 @@ impl LocalAccount {
             }
             let folder = self.folders.folder(mailbox);
             let keep = self.keep(mailbox)?;
+            let mut elsewhere = None;
             for message in &messages {
-                self.remove_file(&folder, &seen(&message.file), keep.as_ref())?;
+                self.remove_file(&folder, &seen(&message.file), &mut elsewhere, keep.as_ref())?;
             }
             self.flush_kept(keep.as_ref())?;
             for (part, path) in [(true, folder.cur()), (false, folder.new_())] {
@@ -180,9 +178,15 @@ impl LocalAccount {
     }
 
     // Gone is gone, whoever did it.
-    fn remove_file(&self, folder: &Folder, file: &Seen, keep: Option<&Keep>) -> Result<(), StoreError> {
+    fn remove_file(
+        &self,
+        folder: &Folder,
+        file: &Seen,
+        elsewhere: &mut Option<Elsewhere>,
+        keep: Option<&Keep>,
+    ) -> Result<(), StoreError> {
         let mut file = file.clone();
-        let removed = follow(folder, &mut file, |file, _| {
+        let removed = follow(folder, &mut file, elsewhere, |file, _| {
             self.discard(&folder.path().join(file.relative_path()), keep)
         });
         Ok(removed.map(drop)?)
@@ -191,9 +195,12 @@ impl LocalAccount {
 
 /// Works on a file that other programs may rename at the time: where it is not under its name, it
 /// is searched, and the work done there. `work` is told whether it was. None where it is gone.
+/// `elsewhere`: where all files lay when first one was not found; one listing serves all that another program
+/// moved before.
 fn follow<T>(
     folder: &Folder,
     file: &mut Seen,
+    elsewhere: &mut Option<Elsewhere>,
     mut work: impl FnMut(&Seen, bool) -> Result<T, DiskError>,
 ) -> Result<Option<T>, DiskError> {
     for moved in (0..TRIES).map(|tried| tried > 0) {
@@ -201,7 +208,17 @@ fn follow<T>(
             Err(error) if error.source.kind() == io::ErrorKind::NotFound => {}
             done => return done.map(Some),
         }
-        match search(folder, &file.base)? {
+        let found = match moved {
+            false => {
+                let listed = match elsewhere.take() {
+                    Some(listed) => listed,
+                    None => list_all(folder)?,
+                };
+                elsewhere.insert(listed).get(&file.base).cloned()
+            }
+            true => search(folder, &file.base)?,
+        };
+        match found {
             Some(found) => *file = found,
             None => return Ok(None),
         }
@@ -209,6 +226,24 @@ fn follow<T>(
     Err(DiskError::at("find", folder.path().join(file.relative_path()))(
         io::ErrorKind::ResourceBusy.into(),
     ))
+}
+
+/// Files by their base names.
+type Elsewhere = HashMap<String, Seen>;
+
+// Twice, as below; the second is the newer word.
+fn list_all(folder: &Folder) -> Result<Elsewhere, DiskError> {
+    let mut all = HashMap::new();
+    for place in [Place::New, Place::Cur, Place::New, Place::Cur] {
+        all.extend(
+            folder
+                .list(place)?
+                .files
+                .into_iter()
+                .map(|file| (file.base.clone(), file)),
+        );
+    }
+    Ok(all)
 }
 
 // Where a file lies that is not where it was last seen. A rename at the time can hide it from one

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::index::{Durability, Index};
-use crate::maildir::{Disk, DiskError};
+use crate::maildir::{Disk, DiskError, Folders, Marks};
 use crate::store::{Account, StoreError};
 
 use super::account::{INDEX, LocalAccount, index_folder};
@@ -17,6 +17,10 @@ use super::{LocalStore, lock};
 
 /// How often a folder is listed again in which another program moves files about.
 const TRIES: usize = 10;
+/// UIDs and MODSEQs that an account may give between a backup and the day on which that is put back.
+const AHEAD_UIDS: u32 = 1 << 20;
+/// See [`AHEAD_UIDS`].
+const AHEAD_MODSEQS: u64 = 1 << 32;
 /// What lies beside the Maildir and belongs to the account.
 const BESIDE: [&str; 2] = ["sieve", ".dovecot.sieve"];
 
@@ -143,7 +147,24 @@ fn back_up(account: &LocalAccount, disk: &Disk, home: &Path, to: &Path) -> Resul
     };
     mirror_all()?;
     lock(&account.index).copy(&to.join(INDEX), mirror_all)?;
+    raise_marks(disk, to.join(&options.maildir))?;
     Ok(disk.flush_file_system(to)?)
+}
+
+// The original goes on giving numbers; put in its place much later, the copy must not give them again.
+fn raise_marks(disk: &Disk, maildir: PathBuf) -> Result<(), StoreError> {
+    let folders = Folders::new(maildir);
+    for name in folders.list()? {
+        let folder = folders.folder(&name);
+        if let Some(mut marks) = Marks::read(folder.path())? {
+            marks.uids = marks.uids.max(marks.uids.saturating_add(AHEAD_UIDS).min(u32::MAX / 2));
+            marks.modseqs = marks
+                .modseqs
+                .max(marks.modseqs.saturating_add(AHEAD_MODSEQS).min(1 << 62));
+            marks.write(disk, folder.path())?;
+        }
+    }
+    Ok(())
 }
 
 // Makes `to` what `from` is. Message files do not change: those that are there stay.

@@ -4,6 +4,7 @@
 //! the folder changes first, durably, and the row follows.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -77,10 +78,10 @@ impl LocalAccount {
         if name.is_inbox() {
             return Err(self.forbidden(name, "INBOX cannot be deleted"));
         }
-        let mut taken = None;
+        let (mut taken, mut kept) = (None, Vec::new());
         let deleted = self.change(|transaction| {
             let row = transaction.mailbox(name)?;
-            self.keep_all(name)?;
+            self.keep_all(name, &mut kept)?;
             self.shrunk.store(true, Ordering::Relaxed);
             match self.folders.delete(&self.options.disk, name) {
                 Err(error) if error.source.kind() == io::ErrorKind::NotFound && row.is_some() => {}
@@ -89,6 +90,9 @@ impl LocalAccount {
             }
             Ok(row.map_or(Ok(()), |row| transaction.delete_mailbox(&row))?)
         });
+        if deleted.is_err() {
+            kept.iter().for_each(|path| drop(fs::remove_file(path)));
+        }
         match (taken, &deleted) {
             (Some(folder), Ok(())) => folder.finish(),
             // What was not deleted is there as before.

@@ -143,6 +143,8 @@ impl LocalStore {
     }
 
     fn slot(&self, home: &Path) -> Arc<Slot> {
+        // Closing an index flushes it: that happens once the accounts are no longer held. Declared first, dropped last.
+        let _evicted;
         let mut open = lock(&self.open);
         open.clock += 1;
         let clock = open.clock;
@@ -156,7 +158,7 @@ impl LocalStore {
                 .iter()
                 .min_by_key(|(_, (used, _))| *used)
                 .map(|(home, _)| home.clone());
-            oldest.and_then(|home| open.slots.remove(&home));
+            _evicted = oldest.and_then(|home| open.slots.remove(&home));
         }
         let slot = Arc::<Slot>::default();
         open.slots.insert(home.to_owned(), (clock, slot.clone()));

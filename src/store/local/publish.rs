@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::index::{Durability, FileRow, Index, MailboxRow, MessageRow, NewContent, Step, Transaction};
 use crate::mail::{DeliveryId, Flags, MailboxName, ModSeq, Placement, Uid};
-use crate::maildir::{Disk, DiskError, Minted, Place};
+use crate::maildir::{Disk, DiskError, KeywordLetters, Minted, Place};
 use crate::message::Letter;
 
 use super::account::{LocalAccount, file_row, now, until};
@@ -392,7 +392,11 @@ impl LocalAccount {
             None => None,
         };
         let held = boxes.lists.lock_of(&target.mailbox);
-        let keywords = assign_under(&self.options.disk, folder.path(), [&target.flags], held)?;
+        let keywords = match boxes.lists.are_shared() && held.is_none() {
+            // It was waited for once already, and the index is held.
+            true => KeywordLetters::read(folder.path())?,
+            false => assign_under(&self.options.disk, folder.path(), [&target.flags], held)?,
+        };
         let seen = Seen {
             base: match numbers {
                 Some((uid, _)) => ticket.file.minted.with_uid(uid, row.validity),

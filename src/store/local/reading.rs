@@ -21,13 +21,19 @@ impl LocalAccount {
 
     pub(super) fn read_entries(&self, mailbox: &MailboxName, uids: &UidSet) -> Result<Vec<Entry>, StoreError> {
         let index = lock(&self.index);
-        let row = self.row(&index, mailbox)?;
-        entries(&index, index.messages(&row, uids)?)
+        // Numbers of contents are given again: rows and what they refer to must be of one moment.
+        index.snapshot(|index| {
+            let row = self.row(index, mailbox)?;
+            entries(index, index.messages(&row, uids)?)
+        })
     }
 
     pub(super) fn read_details(&self, mailbox: &MailboxName, uids: &UidSet) -> Result<Vec<Detail>, StoreError> {
-        let index = lock(&self.index);
-        let row = self.row(&index, mailbox)?;
+        lock(&self.index).snapshot(|index| self.details_of(index, mailbox, uids))
+    }
+
+    fn details_of(&self, index: &Index, mailbox: &MailboxName, uids: &UidSet) -> Result<Vec<Detail>, StoreError> {
+        let row = self.row(index, mailbox)?;
         let rows = index.messages(&row, uids)?;
         let paths: Vec<_> = rows
             .iter()
@@ -35,7 +41,7 @@ impl LocalAccount {
             .collect();
         let contents: Vec<i64> = rows.iter().map(|row| row.content).collect();
         let mut cards = index.cards(&contents)?;
-        let entries = entries(&index, rows)?;
+        let entries = entries(index, rows)?;
         let details = entries.into_iter().zip(contents).zip(paths);
         Ok(details
             .map(|((entry, content), path)| {

@@ -501,6 +501,7 @@ impl<'a> Changes<'a> {
             .chain(unnumbered.into_iter().map(|file| (None, file)))
             .collect();
         for slice in arrivals.chunks(SLICE) {
+            self.account.keep_list(lists, &row.name)?;
             let mut arrivals = slice.iter();
             for batch in self.read(slice) {
                 let mut packing = Packing::begin(self.transaction, batch.pack.as_ref())?;

@@ -691,6 +691,26 @@ fn a_mailbox_that_could_not_be_taken_in_gives_no_number_twice() {
 }
 
 #[test]
+fn a_backup_put_back_gives_no_number_again() {
+    let home = Home::new();
+    home.deliver(1, INBOX);
+    let modseq = |status: MailboxStatus| status.highest_modseq;
+    let copy = tempfile::tempdir().unwrap();
+    let to = copy.path().join("copy");
+    home.store.back_up("ann@example.org", home.folder.path(), &to).unwrap();
+    // More than were reserved when the copy was made.
+    (2..1200).for_each(|key| drop(home.deliver(key, INBOX)));
+    let given = home.status("INBOX");
+    let restored = home.store.account("bob@example.org", &to).unwrap();
+    let published = deliver(restored.as_ref(), 5000, INBOX).unwrap();
+    assert!(placed(&published)[0].1 > given.uid_next.value());
+    let status = restored.status(&name("INBOX")).unwrap();
+    assert_eq!(status.validity, given.validity);
+    assert!(modseq(status) > modseq(given));
+    assert_eq!(restored.check().unwrap(), Vec::<String>::new());
+}
+
+#[test]
 fn an_account_that_was_moved_away_gets_no_delivery_by_its_old_name() {
     let home = Home::new();
     home.deliver(1, INBOX);

@@ -178,6 +178,14 @@ impl LocalAccount {
         Ok(list.raise(disk, lock, row.uid_next)?)
     }
 
+    /// Touches the lock of a mailbox, for work that takes long.
+    pub(super) fn keep_list(&self, lists: &mut Lists, name: &MailboxName) -> Result<(), DiskError> {
+        match lists.held.get_mut(name) {
+            Some(held) => self.keep_lock(&mut held.lock),
+            None => Ok(()),
+        }
+    }
+
     // A lock that was taken away guards nothing.
     fn keep_lock(&self, lock: &mut UidListLock) -> Result<(), DiskError> {
         match lock.keep()? {

@@ -46,6 +46,11 @@ struct Wanted {
     size: u64,
 }
 
+/// Pages of the index that go back to the file system in one step.
+const PAGES_BACK: usize = 256;
+/// Free pages that stay with the index, for what comes next.
+const PAGES_KEPT: usize = 256;
+
 impl LocalAccount {
     /// See [`crate::store::Account::tend`]. However little time there is, one step is done; two never
     /// tend the same account at once.
@@ -101,6 +106,11 @@ impl LocalAccount {
 
     fn take_apart(&self, until: Instant) -> Result<bool, StoreError> {
         while self.step_of(|transaction| transaction.unpack_sparse())? {
+            if Instant::now() >= until {
+                return Ok(false);
+            }
+        }
+        while self.step_of(|transaction| transaction.give_back(PAGES_BACK, PAGES_KEPT))? {
             if Instant::now() >= until {
                 return Ok(false);
             }
