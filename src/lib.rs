@@ -14,7 +14,7 @@
 //!    immutable and shared by all recipients.
 //! 4. For each recipient [`delivery::Sorter::deliver`] runs the scripts:
 //!    [`sieve::Engine`] returns a [`sieve::Plan`], actions as values. It touches nothing.
-//! 5. **Stage**: [`store::Account::stage`] writes the bytes below `tmp/` and flushes them.
+//! 5. **Stage**: [`store::Deliveries::stage`] writes the bytes below `tmp/` and flushes them.
 //! 6. **Submit**: a [`submission::Submitter`] hands redirects to the site's MTA. They
 //!    cannot be undone, so they come after what may fail.
 //! 7. **Publish**: [`store::Staged::publish`] allocates the UID, renames into `new/` or
