@@ -8,7 +8,8 @@ use crate::config::Config;
 use crate::mail::{Address, MailboxName, ReversePath};
 use crate::message::Message;
 use crate::sieve::{
-    Account, Engine, Evaluation, Incoming, Location, Options, Script, ScriptFolders, ScriptName, Scripts, load, report,
+    Account, Engine, Evaluation, Incoming, Location, Options, Script, ScriptFolders, ScriptName, Scripts, Transport,
+    load, report,
 };
 
 use super::fault::{Fault, exit};
@@ -112,6 +113,8 @@ fn evaluate(
         own_addresses: &own,
         separator: config.store.separator,
         hostname: &config.hostname,
+        user: own[0].local(),
+        transport: Transport::default(),
     };
     let account = Untouched {
         folders: ScriptFolders::beside(script, limit),

@@ -26,14 +26,14 @@ impl Wishes {
     // A plan that rejects wants nothing else; its reason comes back as the error.
     fn of(plan: Plan, keep_in: &MailboxName) -> Result<Wishes, String> {
         let mut wishes = Wishes::default();
-        for action in plan.actions {
-            match action {
+        for planned in plan.actions {
+            match planned.action {
                 Action::Keep { flags } => wishes.files.push((keep_in.clone(), flags, true)),
                 Action::FileInto {
                     mailbox, flags, create, ..
                 } => wishes.files.push((mailbox, flags, create)),
                 Action::Redirect { address, .. } => wishes.redirects.push(address),
-                Action::Discard => {}
+                Action::Discard | Action::Pipe { .. } => {}
                 Action::Reject { reason, .. } => return Err(reason),
                 Action::Vacation(reply) => wishes.vacations.push(reply),
                 Action::Notify {
@@ -41,6 +41,7 @@ impl Wishes {
                     addresses,
                     message,
                     importance,
+                    ..
                 } => {
                     wishes.notifications.push((method, addresses, message, importance));
                 }

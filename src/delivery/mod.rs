@@ -25,7 +25,9 @@ use std::sync::Arc;
 use crate::directory::{Directory, Found};
 use crate::mail::{Address, DeliveryId, Envelope, MailboxName, Outcome, Recipient, Refusal, ReversePath};
 use crate::message::Message;
-use crate::sieve::{Engine, Evaluation, FolderError, Incoming, Plan, ScriptFolders, Scripts, load, load_user};
+use crate::sieve::{
+    Engine, Evaluation, FolderError, Incoming, Plan, ScriptFolders, Scripts, Transport, load, load_user,
+};
 use crate::store::{Account, Remembered, Store, StoreError};
 use crate::submission::Submitter;
 
@@ -229,6 +231,12 @@ impl Sorter {
             own_addresses: &found.addresses,
             separator: self.options.separator,
             hostname: &self.options.hostname,
+            user: &found.user,
+            transport: Transport {
+                remote_ip: parcel.envelope.client.address,
+                remote_host: Some(parcel.envelope.client.helo.as_str()).filter(|helo| !helo.is_empty()),
+                ..Transport::default()
+            },
         };
         let folders = ScriptFolders::of_user(&found.home, self.global_folder(), self.options.script_size);
         // A filter that reads bodies holds the message about twice: as it is, and decoded.

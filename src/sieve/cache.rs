@@ -5,10 +5,10 @@ use std::sync::{Mutex, PoisonError};
 
 use ring::digest;
 
-use super::engine::Fault;
+use super::error::Fault;
 
 type Key = [u8; 32];
-type Made<T> = Result<T, Fault>;
+type Made<T> = Result<T, Vec<Fault>>;
 
 /// A bounded cache; failures are kept too, so that a broken script is not compiled
 /// again for each message.

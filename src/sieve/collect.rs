@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 
 use super::engine::{Incoming, Note, Options};
 use super::merge::{Merged, disposes};
-use super::step::{Ran, Step};
-use super::{Action, vacation};
-use crate::mail::{Address, Flags, MailboxName};
+use super::step::{Executed, FccStep, Ran, Step};
+use super::{Action, Fcc, Origin, Planned, RedirectDsn, vacation};
+use crate::mail::{Address, Flags, MailboxName, SpecialUse};
+use crate::message::Message;
 
 /// Characters of a reason for the sender (RFC 5321 §4.5.3.1.5 bounds a reply's line; a
 /// reply may have several).
@@ -17,7 +18,7 @@ const REASON_MAX: usize = 4096;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Collected {
     /// In order of execution; an explicit keep stands in its place.
-    pub(super) actions: Vec<Action>,
+    pub(super) actions: Vec<Planned>,
     /// Neither was the implicit keep cancelled without an explicit one.
     pub(super) keeps: bool,
     /// The internal flags variable at the end (RFC 5232 §2).
@@ -26,16 +27,24 @@ pub(super) struct Collected {
     pub(super) notes: Vec<Note>,
 }
 
+/// Why the steps of a script cannot be done: the run-time error that it ends with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub(super) message: String,
+    /// The step at fault.
+    pub(super) origin: Option<Origin>,
+}
+
 /// Checks the steps of one script.
 ///
 /// # Errors
-/// The message of the run-time error that the script ends with.
+/// [`Refused`]: the script ends with it, and nothing of it counts.
 pub(super) fn collect(
     ran: Ran,
     options: &Options,
     incoming: &Incoming<'_>,
     before: &Merged,
-) -> Result<Collected, String> {
+) -> Result<Collected, Refused> {
     let mut collector = Collector {
         options,
         incoming,
@@ -44,20 +53,34 @@ pub(super) fn collect(
         explicit_keep: false,
         vacation: false,
         to_self: false,
+        origin: None,
+        edition: None,
         collected: Collected::default(),
     };
-    for step in ran.steps {
-        collector.step(step)?;
+    for Executed { step, origin, edition } in ran.steps {
+        collector.origin = Some(origin.clone());
+        collector.edition = edition;
+        let refused = |message| Refused {
+            message,
+            origin: Some(origin),
+        };
+        collector.step(step).map_err(refused)?;
     }
-    collector.check_reject()?;
+    collector
+        .check_reject()
+        .map_err(|message| Refused { message, origin: None })?;
     let mut collected = collector.collected;
     // What was redirected to an own address is not lost, whatever was discarded besides.
-    let stays = collector.to_self && !collected.actions.iter().any(disposes);
+    let stays = collector.to_self && !collected.actions.iter().any(|planned| disposes(planned));
     let implicit_keep = collector.implicit_keep || stays;
     collected.keeps = implicit_keep || collector.explicit_keep;
     if implicit_keep && !collector.explicit_keep {
-        collected.actions.push(Action::Keep {
+        let keep = Action::Keep {
             flags: valid_flags(&ran.flags),
+        };
+        collected.actions.push(Planned {
+            edition: ran.edition,
+            ..Planned::new(keep)
         });
     }
     collected.flags = ran.flags;
@@ -72,6 +95,9 @@ struct Collector<'a> {
     explicit_keep: bool,
     vacation: bool,
     to_self: bool,
+    /// Of the step at hand.
+    origin: Option<Origin>,
+    edition: Option<Message>,
     collected: Collected,
 }
 
@@ -89,6 +115,7 @@ impl Collector<'_> {
                 flags,
                 copy,
                 create,
+                special_use,
             } => {
                 let mailbox = MailboxName::parse(&mailbox, self.incoming.separator)
                     .map_err(|error| format!("fileinto: {error}"))?;
@@ -98,27 +125,43 @@ impl Collector<'_> {
                     flags: valid_flags(&flags),
                     copy,
                     create,
+                    special_use: special_use.as_deref().and_then(SpecialUse::parse),
                 });
             }
-            Step::Redirect { address, copy } => self.redirect(&address, copy)?,
+            Step::Redirect { address, copy, dsn } => self.redirect(&address, copy, dsn)?,
+            Step::Pipe {
+                program,
+                arguments,
+                copy,
+                attempt,
+            } => {
+                self.implicit_keep &= copy;
+                self.push(Action::Pipe {
+                    program,
+                    arguments,
+                    copy,
+                    attempt,
+                });
+            }
             Step::Discard => self.implicit_keep = false,
             Step::Reject { reason, ereject } => self.reject(&reason, ereject)?,
             Step::Vacation(step) => self.vacation(&step)?,
-            Step::Notify {
-                method,
-                message,
-                importance,
-            } => self.notify(method, message, importance.as_deref())?,
+            step @ Step::Notify { .. } => self.notify(step)?,
+            Step::Remark(text) => self.collected.notes.push(Note::Remark(text)),
             Step::Remember { id, seconds } => self.collected.remember.push((id, seconds)),
         }
         Ok(())
     }
 
     fn push(&mut self, action: Action) {
-        self.collected.actions.push(action);
+        self.collected.actions.push(Planned {
+            action,
+            edition: self.edition.clone(),
+            origin: self.origin.clone(),
+        });
     }
 
-    fn redirect(&mut self, text: &str, copy: bool) -> Result<(), String> {
+    fn redirect(&mut self, text: &str, copy: bool, dsn: RedirectDsn) -> Result<(), String> {
         let address =
             envelope_address(text).map_err(|error| format!("redirect: {text:?} is not an address: {error}"))?;
         if address.domain().is_empty() {
@@ -132,13 +175,16 @@ impl Collector<'_> {
         }
         self.implicit_keep &= copy;
         let all = || self.before.actions().chain(&self.collected.actions);
-        let mut addresses: BTreeSet<String> = all().filter_map(redirect_address).map(Address::folded).collect();
+        let mut addresses: BTreeSet<String> = all()
+            .filter_map(|planned| redirect_address(planned))
+            .map(Address::folded)
+            .collect();
         addresses.insert(address.folded());
         let limit = self.options.max_redirects;
         if addresses.len() > limit {
             return Err(format!("redirect: more than {limit} addresses are not allowed"));
         }
-        self.push(Action::Redirect { address, copy });
+        self.push(Action::Redirect { address, copy, dsn });
         Ok(())
     }
 
@@ -150,7 +196,7 @@ impl Collector<'_> {
 
     // RFC 5429 §2.5: one reject at most; it cancels the implicit keep.
     fn reject(&mut self, reason: &str, ereject: bool) -> Result<(), String> {
-        let is_reject = |action: &Action| matches!(action, Action::Reject { .. });
+        let is_reject = |planned: &Planned| matches!(planned.action, Action::Reject { .. });
         if self.collected.actions.iter().any(is_reject) {
             return Err("reject: a message can be rejected only once".to_owned());
         }
@@ -166,14 +212,15 @@ impl Collector<'_> {
     // it is either delivered or refused (RFC 5321 §4.2.5).
     fn check_reject(&self) -> Result<(), String> {
         let actions = || self.collected.actions.iter().chain(self.before.actions());
-        if !actions().any(|action| matches!(action, Action::Reject { .. })) {
+        if !actions().any(|planned| matches!(planned.action, Action::Reject { .. })) {
             return Ok(());
         }
-        let other = actions().find_map(|action| match action {
+        let other = actions().find_map(|planned| match planned.action {
             Action::Keep { .. } => Some("keep"),
             Action::FileInto { .. } => Some("fileinto"),
             Action::Redirect { .. } => Some("redirect"),
             Action::Vacation(_) => Some("vacation"),
+            Action::Pipe { .. } => Some("pipe"),
             Action::Reject { .. } | Action::Discard | Action::Notify { .. } => None,
         });
         match other.or(self.vacation.then_some("vacation")) {
@@ -188,14 +235,40 @@ impl Collector<'_> {
             return Err("vacation: a script can execute it only once".to_owned());
         }
         self.vacation = true;
-        match vacation::reply(step, self.options, self.incoming) {
+        let fcc = self.fcc(step.fcc.as_ref())?;
+        match vacation::reply(step, fcc, self.options, self.incoming) {
             Ok(reply) => self.push(Action::Vacation(reply)),
             Err(why) => self.collected.notes.push(Note::NoReply(why)),
         }
         Ok(())
     }
 
-    fn notify(&mut self, method: String, message: String, importance: Option<&str>) -> Result<(), String> {
+    // RFC 8580 §3
+    fn fcc(&self, step: Option<&FccStep>) -> Result<Option<Fcc>, String> {
+        let Some(step) = step else { return Ok(None) };
+        let mailbox =
+            MailboxName::parse(&step.mailbox, self.incoming.separator).map_err(|error| format!(":fcc: {error}"))?;
+        Ok(Some(Fcc {
+            mailbox,
+            flags: valid_flags(step.flags.as_deref().unwrap_or_default()),
+            create: step.create,
+            special_use: step.special_use.as_deref().and_then(SpecialUse::parse),
+        }))
+    }
+
+    fn notify(&mut self, step: Step) -> Result<(), String> {
+        let Step::Notify {
+            method,
+            from,
+            options,
+            message,
+            importance,
+            fcc,
+        } = step
+        else {
+            return Ok(());
+        };
+        let fcc = self.fcc(fcc.as_ref())?;
         // RFC 5435 §3.8: "mailto" is the method that every implementation has.
         let addresses = mailto(&method).ok_or_else(|| format!("notify: the method {method:?} is not supported"))?;
         let mut parsed = Vec::new();
@@ -203,7 +276,7 @@ impl Collector<'_> {
             let checked = Address::parse(&address);
             parsed.push(checked.map_err(|error| format!("notify: {address:?} is not an address: {error}"))?);
         }
-        let importance = match importance {
+        let importance = match importance.as_deref() {
             Some("1") => 1,
             None | Some("2") => 2,
             Some("3") => 3,
@@ -217,8 +290,11 @@ impl Collector<'_> {
         self.push(Action::Notify {
             method,
             addresses: parsed,
+            from,
+            options,
             message,
             importance,
+            fcc,
         });
         Ok(())
     }

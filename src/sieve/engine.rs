@@ -1,14 +1,15 @@
 //! The seam of the room: scripts, a message and its surroundings in, an [`Evaluation`] out.
 
 use std::fmt;
-use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::collect::{Collected, collect};
+use super::collect::{Collected, Refused, collect};
+use super::error::{Fault, Place};
 use super::evaluator::{Compiled, Evaluator};
 use super::merge::Merged;
-use super::{Location, Plan, Script, ScriptName, Scripts, cache::Cache};
-use crate::mail::{Address, MailboxName, ReversePath};
+use super::{Account, Checked, ErrorKind, Plan, Script, ScriptError, Scripts, Trace, cache::Cache};
+use crate::mail::{Address, ReversePath};
 use crate::message::Message;
 
 /// The limits of evaluation.
@@ -64,88 +65,29 @@ pub struct Incoming<'a> {
     pub separator: char,
     /// Our name, for `environment "host"` (RFC 5183).
     pub hostname: &'a str,
+    /// The account's name: its scripts share a budget of processor time.
+    pub user: &'a str,
+    /// How the message came.
+    pub transport: Transport<'a>,
 }
 
-/// What scripts can ask about the account. Answers have no effect.
-pub trait Account {
-    /// Whether a mailbox exists (RFC 5490 §3.1).
-    fn mailbox_exists(&self, mailbox: &MailboxName) -> bool;
-    /// Whether an id of `duplicate` is remembered (RFC 7352).
-    fn seen(&self, id: &str) -> bool;
-    /// The script that `include` names; none where there is no such script.
-    ///
-    /// # Errors
-    /// What reading it failed with; it becomes a run-time error of the script.
-    fn include(&self, location: Location, name: &ScriptName) -> io::Result<Option<Script>>;
-}
-
-/// What became of a script that did not end well.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ScriptError {
-    /// [`Script::name`] of the script at fault.
-    pub script: String,
-    /// Before it ran, or while.
-    pub kind: ErrorKind,
-    /// What is wrong, for the script's owner.
-    pub message: String,
-    /// Where, counted from 1, as far as known.
-    pub line: Option<u32>,
-    /// Where in the line, counted from 1.
-    pub column: Option<u32>,
-}
-
-/// When a script failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorKind {
-    /// It did not compile: nothing of it ran.
-    Compile,
-    /// It stopped while running: nothing of it counts.
-    Runtime,
-}
-
-impl ScriptError {
-    pub(super) fn runtime(script: &Script, message: impl Into<String>) -> ScriptError {
-        ScriptError {
-            script: script.name.clone(),
-            kind: ErrorKind::Runtime,
-            message: message.into(),
-            line: None,
-            column: None,
-        }
-    }
-
-    pub(super) fn compile(script: &Script, fault: &Fault) -> ScriptError {
-        ScriptError {
-            script: script.name.clone(),
-            kind: ErrorKind::Compile,
-            message: fault.message.clone(),
-            line: fault.line,
-            column: fault.column,
-        }
-    }
-}
-
-impl fmt::Display for ScriptError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.script)?;
-        if let Some(line) = self.line {
-            write!(f, ":{line}")?;
-        }
-        if let Some(column) = self.column {
-            write!(f, ":{column}")?;
-        }
-        write!(f, ": {}", self.message)
-    }
-}
-
-impl std::error::Error for ScriptError {}
-
-/// Why a script does not compile; without its name, so that it can be cached by content.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) message: String,
-    pub(super) line: Option<u32>,
-    pub(super) column: Option<u32>,
+/// What scripts can ask about the way a message came: RFC 5183, RFC 6009.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Transport<'a> {
+    /// The peer's address, for `environment "remote-ip"`.
+    pub remote_ip: Option<IpAddr>,
+    /// The peer's name as it gave it, for `environment "remote-host"`.
+    pub remote_host: Option<&'a str>,
+    /// NOTIFY of the recipient (RFC 3461 §4.1).
+    pub notify: Option<&'a str>,
+    /// ORCPT of the recipient (RFC 3461 §4.2), `rfc822;` and an address.
+    pub orcpt: Option<&'a str>,
+    /// RET (RFC 3461 §4.3).
+    pub ret: Option<&'a str>,
+    /// ENVID (RFC 3461 §4.4).
+    pub envid: Option<&'a str>,
+    /// BY (RFC 2852), as it was given.
+    pub by: Option<&'a str>,
 }
 
 /// Something that the log should say, though the scripts ended well.
@@ -157,6 +99,8 @@ pub enum Note {
     NoReply(super::NoReply),
     /// `notify` was executed, but the message was sent by a program.
     NoNotification,
+    /// What a script says for the log.
+    Remark(String),
 }
 
 impl fmt::Display for Note {
@@ -164,6 +108,7 @@ impl fmt::Display for Note {
         match self {
             Note::RedirectToSelf(address) => write!(f, "redirect to {address} kept: it is an own address"),
             Note::NoReply(why) => write!(f, "no vacation reply: {why}"),
+            Note::Remark(text) => f.write_str(text),
             Note::NoNotification => f.write_str("no notification: the field Auto-Submitted marks automatic mail"),
         }
     }
@@ -178,6 +123,8 @@ pub struct Evaluation {
     pub error: Option<ScriptError>,
     /// Things for the log.
     pub notes: Vec<Note>,
+    /// What was tested and done, where [`Engine::trace`] ran the scripts.
+    pub trace: Option<Trace>,
 }
 
 /// Evaluates scripts; shared by all threads.
@@ -211,12 +158,20 @@ impl Engine {
         scripts.sequence().any(may)
     }
 
-    /// Checks a script without running it.
-    ///
-    /// # Errors
-    /// [`ScriptError`] says why it does not compile.
-    pub fn check(&self, script: &Script) -> Result<(), ScriptError> {
-        self.compile(script).map(|_| ())
+    /// Checks a script without running it: all its errors, and what looks wrong in it.
+    #[must_use]
+    pub fn check(&self, script: &Script) -> Checked {
+        let told = |faults: Vec<Fault>| faults.into_iter().map(|fault| fault.of(script, ErrorKind::Compile));
+        match self.compiled(&script.source) {
+            Ok(compiled) => Checked {
+                errors: Vec::new(),
+                warnings: told(compiled.warnings().to_vec()).collect(),
+            },
+            Err(faults) => Checked {
+                errors: told(faults).collect(),
+                warnings: Vec::new(),
+            },
+        }
     }
 
     /// Runs the scripts in order. A script runs only if the one before it kept the
@@ -225,17 +180,34 @@ impl Engine {
     /// invariant 7).
     #[must_use]
     pub fn run(&self, scripts: &Scripts, incoming: &Incoming<'_>, account: &dyn Account) -> Evaluation {
+        self.evaluate(scripts, incoming, account, false)
+    }
+
+    /// The same, noting every test and action on the way.
+    #[must_use]
+    pub fn trace(&self, scripts: &Scripts, incoming: &Incoming<'_>, account: &dyn Account) -> Evaluation {
+        self.evaluate(scripts, incoming, account, true)
+    }
+
+    fn evaluate(&self, scripts: &Scripts, incoming: &Incoming<'_>, account: &dyn Account, tracing: bool) -> Evaluation {
+        let mut trace = tracing.then(Trace::default);
         let mut merged = Merged::default();
         for script in scripts.sequence() {
-            match self.run_one(script, incoming, account, &merged) {
+            match self.run_one(script, incoming, account, &merged, trace.as_mut()) {
                 Ok(collected) => merged.add(collected),
-                Err(error) => return merged.fail(error),
+                Err(error) => {
+                    let evaluation = merged.fail(error);
+                    return Evaluation { trace, ..evaluation };
+                }
             }
             if !merged.keeps() {
                 break;
             }
         }
-        merged.finish()
+        Evaluation {
+            trace,
+            ..merged.finish()
+        }
     }
 
     fn run_one(
@@ -244,30 +216,54 @@ impl Engine {
         incoming: &Incoming<'_>,
         account: &dyn Account,
         before: &Merged,
+        trace: Option<&mut Trace>,
     ) -> Result<Collected, ScriptError> {
         let compiled = self.compile(script)?;
         let compile = |script: &Script| self.compile(script);
         let ran = self
             .evaluator
-            .run(script, &compiled, before.flags(), incoming, account, &compile)?;
-        collect(ran, &self.options, incoming, before).map_err(|message| ScriptError::runtime(script, message))
+            .run(script, &compiled, before.flags(), incoming, account, &compile, trace)?;
+        collect(ran, &self.options, incoming, before).map_err(|refused| refused_by(script, refused))
     }
 
     fn compile(&self, script: &Script) -> Result<Arc<Compiled>, ScriptError> {
-        if script.source.len() > self.options.max_script_size {
-            let message = format!("the script is larger than {} bytes", self.options.max_script_size);
-            return Err(ScriptError::compile(
-                script,
-                &Fault {
-                    message,
-                    line: None,
-                    column: None,
-                },
-            ));
+        let first = |faults: Vec<Fault>| {
+            faults
+                .into_iter()
+                .next()
+                .unwrap_or_else(|| Fault::new(None, "it is broken"))
+        };
+        self.compiled(&script.source)
+            .map_err(|faults| first(faults).of(script, ErrorKind::Compile))
+    }
+
+    fn compiled(&self, source: &[u8]) -> Result<Arc<Compiled>, Vec<Fault>> {
+        let limit = self.options.max_script_size;
+        if source.len() > limit {
+            let message = format!("the script is larger than {limit} bytes");
+            return Err(vec![Fault::new(None, message)]);
         }
-        let compile = || self.evaluator.compile(&script.source).map(Arc::new);
-        self.cache
-            .find_or_insert(&script.source, compile)
-            .map_err(|fault| ScriptError::compile(script, &fault))
+        let compile = || self.evaluator.compile(source).map(Arc::new);
+        self.cache.find_or_insert(source, compile)
+    }
+}
+
+fn refused_by(script: &Script, refused: Refused) -> ScriptError {
+    let Some(origin) = refused.origin else {
+        return Fault::new(None, refused.message).of(script, ErrorKind::Runtime);
+    };
+    let place = |line| Place {
+        line,
+        column: 1,
+        length: 1,
+    };
+    let fault = Fault::new(origin.line.map(place), refused.message);
+    let named = Script::new(&*origin.script, Arc::clone(&script.source));
+    let error = fault.of(&named, ErrorKind::Runtime);
+    // Of an included script the text is not at hand.
+    let known = *origin.script == *script.name;
+    ScriptError {
+        excerpt: error.excerpt.filter(|_| known),
+        ..error
     }
 }

@@ -2,15 +2,15 @@
 //! once, one keep, and `discard` only where nothing else is done.
 
 use super::collect::{Collected, valid_flags};
-use super::engine::{Evaluation, Note, ScriptError};
-use super::{Action, Plan};
+use super::engine::{Evaluation, Note};
+use super::{Action, Plan, Planned, ScriptError};
 use crate::mail::Flags;
 
 /// What the scripts so far want.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Merged {
     ran: bool,
-    actions: Vec<Action>,
+    actions: Vec<Planned>,
     /// The last script kept the message; its keep stands among the actions.
     keeps: bool,
     /// Flags of keeps that a following script decided upon anew.
@@ -21,8 +21,8 @@ pub(super) struct Merged {
 }
 
 impl Merged {
-    pub(super) fn actions(&self) -> impl Iterator<Item = &Action> {
-        let pending = |action: &&Action| !matches!(action, Action::Keep { .. });
+    pub(super) fn actions(&self) -> impl Iterator<Item = &Planned> {
+        let pending = |planned: &&Planned| !matches!(planned.action, Action::Keep { .. });
         self.actions.iter().filter(pending)
     }
 
@@ -53,7 +53,7 @@ impl Merged {
     pub(super) fn fail(mut self, error: ScriptError) -> Evaluation {
         self.ran = true;
         self.take_keep();
-        self.push(Action::Keep { flags: Flags::new() });
+        self.push(Planned::new(Action::Keep { flags: Flags::new() }));
         let mut evaluation = self.finish();
         evaluation.error = Some(error);
         evaluation
@@ -64,12 +64,12 @@ impl Merged {
         if !self.ran {
             return self.evaluation(Plan::keep());
         }
-        if !self.actions.iter().any(disposes) {
-            self.actions.push(Action::Discard);
+        if !self.actions.iter().any(|planned| disposes(planned)) {
+            self.actions.push(Planned::new(Action::Discard));
         }
         let kept_flags = std::mem::take(&mut self.kept_flags);
-        for action in &mut self.actions {
-            if let Action::Keep { flags } = action {
+        for planned in &mut self.actions {
+            if let Action::Keep { flags } = &mut planned.action {
                 *flags = union(flags, &kept_flags);
             }
         }
@@ -85,13 +85,14 @@ impl Merged {
             plan,
             error: None,
             notes: self.notes,
+            trace: None,
         }
     }
 
     fn take_keep(&mut self) {
         let kept_flags = &mut self.kept_flags;
-        self.actions.retain(|action| {
-            if let Action::Keep { flags } = action {
+        self.actions.retain(|planned| {
+            if let Action::Keep { flags } = &planned.action {
                 *kept_flags = union(kept_flags, flags);
                 return false;
             }
@@ -99,10 +100,13 @@ impl Merged {
         });
     }
 
-    fn push(&mut self, action: Action) {
-        let merged = self.actions.iter_mut().any(|known| absorb(known, &action));
+    fn push(&mut self, planned: Planned) {
+        let merged = self
+            .actions
+            .iter_mut()
+            .any(|known| absorb(&mut known.action, &planned.action));
         if !merged {
-            self.actions.push(action);
+            self.actions.push(planned);
         }
     }
 }
@@ -111,7 +115,11 @@ impl Merged {
 pub(super) fn disposes(action: &Action) -> bool {
     matches!(
         action,
-        Action::Keep { .. } | Action::FileInto { .. } | Action::Redirect { .. } | Action::Reject { .. }
+        Action::Keep { .. }
+            | Action::FileInto { .. }
+            | Action::Redirect { .. }
+            | Action::Pipe { .. }
+            | Action::Reject { .. }
     )
 }
 
@@ -141,24 +149,28 @@ fn absorb(known: &mut Action, new: &Action) -> bool {
                 flags,
                 copy,
                 create,
+                special_use,
             },
             Action::FileInto {
                 mailbox: same,
                 flags: more,
                 copy: also_copy,
                 create: also_create,
+                special_use: also_for,
             },
         ) if mailbox == same => {
             *flags = union(flags, more);
             *copy &= also_copy;
             *create |= also_create;
+            *special_use = special_use.or(*also_for);
             true
         }
         (
-            Action::Redirect { address, copy },
+            Action::Redirect { address, copy, .. },
             Action::Redirect {
                 address: same,
                 copy: also_copy,
+                ..
             },
         ) if address.same_mailbox(same) => {
             *copy &= also_copy;

@@ -13,21 +13,22 @@
 //! limits kept, conflicting actions refused (`collect`), answers withheld (`vacation`),
 //! several scripts put together (`merge`).
 
+mod account;
 mod cache;
 mod collect;
 mod engine;
+mod error;
 mod folder;
 mod merge;
 mod plan;
 mod report;
 mod script;
-#[cfg_attr(
-    not(feature = "sieve-rs"),
-    expect(dead_code, reason = "only an evaluator makes steps")
-)]
+#[expect(dead_code, reason = "sieve-rs makes not all of them")]
 mod step;
 #[cfg(feature = "sieve-rs")]
 mod syntax;
+#[expect(dead_code, reason = "sieve-rs traces nothing")]
+mod trace;
 mod vacation;
 
 #[cfg(not(feature = "sieve-rs"))]
@@ -40,9 +41,12 @@ mod evaluator;
 #[cfg(all(test, feature = "sieve-rs"))]
 mod tests;
 
-pub use engine::{Account, Engine, ErrorKind, Evaluation, Incoming, Note, Options, ScriptError};
+pub use account::{Account, ProgramError, ProgramOutput};
+pub use engine::{Engine, Evaluation, Incoming, Note, Options, Transport};
+pub use error::{Checked, ErrorKind, ScriptError};
 pub use folder::{FolderError, ScriptFolders, load, load_user};
-pub use plan::{Action, Period, Plan, VacationReply};
+pub use plan::{Action, Fcc, Origin, Period, Plan, Planned, RedirectDsn, VacationReply};
 pub use report::report;
 pub use script::{Location, Script, ScriptName, ScriptNameError, Scripts};
+pub use trace::{Trace, TraceEvent, TraceLine};
 pub use vacation::NoReply;

@@ -1,6 +1,10 @@
 //! Actions as values: what the scripts want done, in order.
 
-use crate::mail::{Address, Flags, MailboxName};
+use std::ops::Deref;
+use std::sync::Arc;
+
+use crate::mail::{Address, Flags, MailboxName, SpecialUse};
+use crate::message::Message;
 
 /// What is to be done with one message for one recipient.
 ///
@@ -9,7 +13,7 @@ use crate::mail::{Address, Flags, MailboxName};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The actions, in the order in which they are carried out.
-    pub actions: Vec<Action>,
+    pub actions: Vec<Planned>,
     /// Ids of `duplicate` tests (RFC 7352) to remember once the plan is carried out,
     /// each with the seconds it is remembered.
     pub remember: Vec<(String, u64)>,
@@ -20,10 +24,51 @@ impl Plan {
     #[must_use]
     pub fn keep() -> Plan {
         Plan {
-            actions: vec![Action::Keep { flags: Flags::new() }],
+            actions: vec![Planned::new(Action::Keep { flags: Flags::new() })],
             remember: Vec::new(),
         }
     }
+}
+
+/// An action with the message that it is about and the command that asked for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// What is to be done.
+    pub action: Action,
+    /// The message as the script had changed it by then (RFC 5293, RFC 5703); none where it is the one that
+    /// came.
+    pub edition: Option<Message>,
+    /// The command; none for the implicit keep.
+    pub origin: Option<Origin>,
+}
+
+impl Planned {
+    /// An action of no script, about the message that came.
+    #[must_use]
+    pub fn new(action: Action) -> Planned {
+        Planned {
+            action,
+            edition: None,
+            origin: None,
+        }
+    }
+}
+
+impl Deref for Planned {
+    type Target = Action;
+
+    fn deref(&self) -> &Action {
+        &self.action
+    }
+}
+
+/// Where in which script an action was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// [`Script::name`](super::Script::name) of the script, an included one too.
+    pub script: Arc<str>,
+    /// The line, counted from 1, where it is known.
+    pub line: Option<u32>,
 }
 
 /// One action.
@@ -44,6 +89,9 @@ pub enum Action {
         copy: bool,
         /// `:create` (RFC 5490 §3.2).
         create: bool,
+        /// `:specialuse` (RFC 8579 §4), where no mailbox had it: what a mailbox that is made for this message
+        /// is for.
+        special_use: Option<SpecialUse>,
     },
     /// To another address (RFC 5228 §4.2).
     Redirect {
@@ -51,6 +99,19 @@ pub enum Action {
         address: Address,
         /// `:copy` (RFC 3894).
         copy: bool,
+        /// What the next server is asked for (RFC 6009).
+        dsn: RedirectDsn,
+    },
+    /// To a program of the site, on its standard input (`vnd.dovecot.pipe`).
+    Pipe {
+        /// Its name in the site's folder.
+        program: String,
+        /// Its arguments.
+        arguments: Vec<String>,
+        /// `:copy`.
+        copy: bool,
+        /// `:try`: a failure is no error.
+        attempt: bool,
     },
     /// Nothing else delivers, redirects or rejects (RFC 5228 §4.4).
     Discard,
@@ -70,11 +131,39 @@ pub enum Action {
         method: String,
         /// The addresses in it, where it is a `mailto`.
         addresses: Vec<Address>,
+        /// `:from` (RFC 5435 §3.3), where given.
+        from: Option<String>,
+        /// `:options` (RFC 5435 §3.5), each `name=value`.
+        options: Vec<String>,
         /// The text; empty where the script gave none.
         message: String,
         /// 1 high, 2 normal, 3 low.
         importance: u8,
+        /// `:fcc` (RFC 8580).
+        fcc: Option<Fcc>,
     },
+}
+
+/// A copy of a message that an action writes, for a mailbox (RFC 8580).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fcc {
+    /// Which.
+    pub mailbox: MailboxName,
+    /// Flags to set; without `:flags`, `\\Seen` is up to who files it.
+    pub flags: Flags,
+    /// `:create`.
+    pub create: bool,
+    /// As with `fileinto`.
+    pub special_use: Option<SpecialUse>,
+}
+
+/// What `redirect` asks of the next server (RFC 6009 §4).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RedirectDsn {
+    /// `:notify`: a value for NOTIFY (RFC 3461 §4.1).
+    pub notify: Option<String>,
+    /// `:ret`: a value for RET (RFC 3461 §4.3).
+    pub ret: Option<String>,
 }
 
 /// The reply of `vacation`.
@@ -94,6 +183,8 @@ pub struct VacationReply {
     pub period: Period,
     /// What counts as the same reply: `:handle`, or a hash of its parameters.
     pub handle: String,
+    /// `:fcc` (RFC 8580).
+    pub fcc: Option<Fcc>,
 }
 
 /// The period of `vacation`, in the unit in which the script gave it.

@@ -13,7 +13,7 @@ pub fn report(evaluation: &Evaluation, separator: char) -> Value {
         .plan
         .actions
         .iter()
-        .map(|action| describe(action, separator))
+        .map(|planned| describe(planned, separator))
         .collect();
     json!({
         "actions": actions,
@@ -29,6 +29,7 @@ fn describe(action: &Action, separator: char) -> Value {
             flags,
             copy,
             create,
+            ..
         } => json!({
             "action": "fileinto",
             "mailbox": mailbox.to_separated(separator),
@@ -36,9 +37,15 @@ fn describe(action: &Action, separator: char) -> Value {
             "copy": copy,
             "create": create,
         }),
-        Action::Redirect { address, copy } => {
+        Action::Redirect { address, copy, .. } => {
             json!({"action": "redirect", "address": address.to_string(), "copy": copy})
         }
+        Action::Pipe {
+            program,
+            arguments,
+            copy,
+            ..
+        } => json!({"action": "pipe", "program": program, "arguments": arguments, "copy": copy}),
         Action::Discard => json!({"action": "discard"}),
         Action::Reject { reason, ereject } => {
             let name = if *ereject { "ereject" } else { "reject" };
@@ -50,6 +57,7 @@ fn describe(action: &Action, separator: char) -> Value {
             addresses,
             message,
             importance,
+            ..
         } => {
             let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
             json!({

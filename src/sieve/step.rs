@@ -5,7 +5,17 @@
 //! actions go together. It reports what was executed, in order, with the strings as
 //! they came out of the script.
 
-use super::Period;
+use super::{Origin, Period, RedirectDsn};
+use crate::message::Message;
+
+/// An executed command, where it stands, and the message as it was by then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Executed {
+    pub(super) step: Step,
+    pub(super) origin: Origin,
+    /// None where the script has not changed the message.
+    pub(super) edition: Option<Message>,
+}
 
 /// One executed command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,9 +28,22 @@ pub(super) enum Step {
         flags: Vec<String>,
         copy: bool,
         create: bool,
+        /// `:specialuse`, as written; `mailbox` is what is left where no mailbox has it.
+        special_use: Option<String>,
     },
     /// `redirect`.
-    Redirect { address: String, copy: bool },
+    Redirect {
+        address: String,
+        copy: bool,
+        dsn: RedirectDsn,
+    },
+    /// `pipe` of `vnd.dovecot.pipe`.
+    Pipe {
+        program: String,
+        arguments: Vec<String>,
+        copy: bool,
+        attempt: bool,
+    },
     /// `discard`.
     Discard,
     /// `reject` or `ereject`.
@@ -30,9 +53,14 @@ pub(super) enum Step {
     /// `notify`.
     Notify {
         method: String,
+        from: Option<String>,
+        options: Vec<String>,
         message: String,
         importance: Option<String>,
+        fcc: Option<FccStep>,
     },
+    /// What the script does besides, for the log: `vnd.dovecot.debug`, headers it must not change.
+    Remark(String),
     /// A `duplicate` test whose id is to be remembered (RFC 7352).
     Remember { id: String, seconds: u64 },
 }
@@ -47,12 +75,25 @@ pub(super) struct VacationStep {
     pub(super) mime: bool,
     pub(super) period: Option<Period>,
     pub(super) handle: String,
+    pub(super) fcc: Option<FccStep>,
+}
+
+/// The arguments of `:fcc` (RFC 8580 §3).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct FccStep {
+    pub(super) mailbox: String,
+    /// None without `:flags`.
+    pub(super) flags: Option<Vec<String>>,
+    pub(super) create: bool,
+    pub(super) special_use: Option<String>,
 }
 
 /// How one script ended, when it ended well.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ran {
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<Executed>,
     /// The internal variable of RFC 5232 at the end.
     pub(super) flags: Vec<String>,
+    /// The message at the end, where the script changed it: what the implicit keep keeps.
+    pub(super) edition: Option<Message>,
 }

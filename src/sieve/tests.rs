@@ -70,6 +70,8 @@ fn evaluate_with(scripts: &Scripts, mail: &[u8], from: &str, options: Options) -
         own_addresses: &own,
         separator: '.',
         hostname: "mx.example.org",
+        user: "me@example.org",
+        transport: Transport::default(),
     };
     Engine::new(options).run(scripts, &incoming, &Fixture)
 }
@@ -99,13 +101,15 @@ fn words(evaluation: &Evaluation) -> String {
             flags: f,
             copy,
             create,
+            ..
         } => format!(
             "fileinto {mailbox}{}{}{}",
             flags(f),
             word(copy, "copy"),
             word(create, "create")
         ),
-        Action::Redirect { address, copy } => format!("redirect {address}{}", word(copy, "copy")),
+        Action::Redirect { address, copy, .. } => format!("redirect {address}{}", word(copy, "copy")),
+        Action::Pipe { program, copy, .. } => format!("pipe {program}{}", word(copy, "copy")),
         Action::Discard => "discard".to_owned(),
         Action::Reject { reason, ereject } => format!("reject {reason:?}{}", word(ereject, "ereject")),
         Action::Vacation(reply) => format!("vacation {} {:?} {:?}", reply.address, reply.subject, reply.message),
@@ -116,7 +120,12 @@ fn words(evaluation: &Evaluation) -> String {
             ..
         } => format!("notify {method} {message:?} {importance}"),
     };
-    let mut described: Vec<String> = evaluation.plan.actions.iter().map(describe).collect();
+    let mut described: Vec<String> = evaluation
+        .plan
+        .actions
+        .iter()
+        .map(|planned| describe(planned))
+        .collect();
     described.extend(
         evaluation
             .plan

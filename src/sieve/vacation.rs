@@ -5,7 +5,7 @@ use std::fmt;
 use super::collect::clean_text;
 use super::engine::{Incoming, Options};
 use super::step::VacationStep;
-use super::{Period, VacationReply};
+use super::{Fcc, Period, VacationReply};
 use crate::mail::Address;
 use crate::message::{Message, text};
 
@@ -42,7 +42,12 @@ impl fmt::Display for NoReply {
 }
 
 /// The reply, or why there is none.
-pub(super) fn reply(step: &VacationStep, options: &Options, incoming: &Incoming<'_>) -> Result<VacationReply, NoReply> {
+pub(super) fn reply(
+    step: &VacationStep,
+    fcc: Option<Fcc>,
+    options: &Options,
+    incoming: &Incoming<'_>,
+) -> Result<VacationReply, NoReply> {
     let sender = incoming.reverse_path.address().ok_or(NoReply::NullSender)?;
     if is_robot(sender) {
         return Err(NoReply::Robot(sender.clone()));
@@ -60,6 +65,7 @@ pub(super) fn reply(step: &VacationStep, options: &Options, incoming: &Incoming<
         from: step.from.as_deref().map(one_line).filter(|from| !from.is_empty()),
         period: period(step.period, options),
         handle: step.handle.clone(),
+        fcc,
     })
 }
 

@@ -3,9 +3,9 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use super::engine::Fault;
+use super::error::Fault;
 use super::step::Ran;
-use super::{Account, Incoming, Options, Script, ScriptError};
+use super::{Account, Incoming, Options, Script, ScriptError, Trace};
 
 /// Compiles nothing.
 #[derive(Debug)]
@@ -20,6 +20,10 @@ impl Compiled {
         match self.0 {}
     }
 
+    pub(super) fn warnings(&self) -> &[Fault] {
+        match self.0 {}
+    }
+
     pub(super) fn includes(&self) -> bool {
         match self.0 {}
     }
@@ -30,12 +34,9 @@ impl Evaluator {
         Evaluator
     }
 
-    pub(super) fn compile(&self, _: &[u8]) -> Result<Compiled, Fault> {
-        Err(Fault {
-            message: "built without a Sieve engine: no script can run".to_owned(),
-            line: None,
-            column: None,
-        })
+    pub(super) fn compile(&self, _: &[u8]) -> Result<Compiled, Vec<Fault>> {
+        let message = "built without a Sieve engine: no script can run";
+        Err(vec![Fault::new(None, message)])
     }
 
     pub(super) fn run(
@@ -46,6 +47,7 @@ impl Evaluator {
         _: &Incoming<'_>,
         _: &dyn Account,
         _: &dyn Fn(&Script) -> Result<Arc<Compiled>, ScriptError>,
+        _: Option<&mut Trace>,
     ) -> Result<Ran, ScriptError> {
         match compiled.0 {}
     }
@@ -58,7 +60,7 @@ mod tests {
     use super::*;
     use crate::mail::{Address, MailboxName, ReversePath};
     use crate::message::Message;
-    use crate::sieve::{Engine, ErrorKind, Location, Plan, ScriptName, Scripts};
+    use crate::sieve::{Engine, ErrorKind, Location, Plan, ScriptName, Scripts, Transport};
 
     struct Nothing;
 
@@ -88,6 +90,8 @@ mod tests {
             own_addresses: &[],
             separator: '.',
             hostname: "mx.example.org",
+            user: "me@example.org",
+            transport: Transport::default(),
         };
         let engine = Engine::new(Options::default());
         let mut scripts = Scripts::default();

@@ -21,9 +21,9 @@ use sieve::compiler::{CompileError, ErrorType};
 use sieve::{Compiler, Runtime, Sieve};
 
 use self::print::Printed;
-use super::engine::Fault;
+use super::error::{Fault, Place};
 use super::syntax::{self, Position, SyntaxError};
-use super::{Account, Incoming, Options, Script, ScriptError, step::Ran};
+use super::{Account, Incoming, Options, Script, ScriptError, Trace, step::Ran};
 
 /// Compiles and runs scripts with sieve-rs.
 pub(super) struct Evaluator {
@@ -45,6 +45,11 @@ impl Compiled {
     /// Whether the script looks at more than header fields and size.
     pub(super) fn needs_whole(&self) -> bool {
         self.printed.needs_whole
+    }
+
+    /// It warns of nothing.
+    pub(super) fn warnings(&self) -> &[Fault] {
+        &[]
     }
 
     /// Whether it includes others.
@@ -97,7 +102,11 @@ impl Evaluator {
     }
 
     /// Compiles the text of a script.
-    pub(super) fn compile(&self, source: &[u8]) -> Result<Compiled, Fault> {
+    pub(super) fn compile(&self, source: &[u8]) -> Result<Compiled, Vec<Fault>> {
+        self.compile_one(source).map_err(|fault| vec![fault])
+    }
+
+    fn compile_one(&self, source: &[u8]) -> Result<Compiled, Fault> {
         let source = std::str::from_utf8(source).map_err(|error| not_utf8(source, error.valid_up_to()))?;
         let commands = syntax::parse(source).map_err(Fault::from)?;
         let mut printed = print::print(&commands, &self.mark).map_err(Fault::from)?;
@@ -110,11 +119,7 @@ impl Evaluator {
                 printed,
             }),
             Ok(Err(error)) => Err(fault(&error, &printed)),
-            Err(_) => Err(Fault {
-                message: "the Sieve engine cannot compile this script".to_owned(),
-                line: None,
-                column: None,
-            }),
+            Err(_) => Err(Fault::new(None, "the Sieve engine cannot compile this script")),
         }
     }
 
@@ -127,6 +132,7 @@ impl Evaluator {
         incoming: &Incoming<'_>,
         account: &dyn Account,
         compile: &dyn Fn(&Script) -> Result<Arc<Compiled>, ScriptError>,
+        _: Option<&mut Trace>,
     ) -> Result<Ran, ScriptError> {
         run::Run {
             evaluator: self,
@@ -144,23 +150,27 @@ impl Evaluator {
 impl From<SyntaxError> for Fault {
     fn from(error: SyntaxError) -> Fault {
         let known = error.position.line > 0;
-        Fault {
-            message: error.message,
-            line: known.then_some(error.position.line),
-            column: known.then_some(error.position.column),
-        }
+        Fault::new(known.then(|| at(error.position)), error.message)
     }
 }
 
-fn not_utf8(source: &[u8], at: usize) -> Fault {
-    let before = String::from_utf8_lossy(&source[..at]);
+fn at(position: Position) -> Place {
+    Place {
+        line: position.line,
+        column: position.column,
+        length: 1,
+    }
+}
+
+fn not_utf8(source: &[u8], valid: usize) -> Fault {
+    let before = String::from_utf8_lossy(&source[..valid]);
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
-    Fault {
-        message: "a script must be UTF-8 text".to_owned(),
-        line: u32::try_from(line).ok(),
-        column: u32::try_from(column).ok(),
-    }
+    let place = Position {
+        line: u32::try_from(line).unwrap_or(u32::MAX),
+        column: u32::try_from(column).unwrap_or(u32::MAX),
+    };
+    Fault::new(Some(at(place)), "a script must be UTF-8 text")
 }
 
 fn fault(error: &CompileError, printed: &Printed) -> Fault {
@@ -171,11 +181,7 @@ fn fault(error: &CompileError, printed: &Printed) -> Fault {
     let message = message
         .rsplit_once(" at line ")
         .map_or(message.as_str(), |(message, _)| message);
-    Fault {
-        message: message.to_owned(),
-        line: place.map(|place| place.line),
-        column: place.map(|place| place.column),
-    }
+    Fault::new(place.map(at), message)
 }
 
 // A fixed mark would do too, were it not that a script could then name it; where there is

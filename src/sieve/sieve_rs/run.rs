@@ -11,8 +11,11 @@ use sieve::{Context, Envelope, Event, Input, Mailbox};
 use super::print::{DETAIL_ITEM, SIZE_ITEM, UNKNOWN, USER_ITEM};
 use super::{Compiled, Evaluator};
 use crate::mail::MailboxName;
-use crate::sieve::step::{Ran, Step, VacationStep};
-use crate::sieve::{Account, Incoming, Location, Period, Script, ScriptError, ScriptName};
+use crate::sieve::error::Fault;
+use crate::sieve::step::{Executed, Ran, Step, VacationStep};
+use crate::sieve::{
+    Account, ErrorKind, Incoming, Location, Origin, Period, RedirectDsn, Script, ScriptError, ScriptName,
+};
 
 /// The internal variable of RFC 5232, by the name that sieve-rs gives it.
 const FLAGS: &str = "__flags";
@@ -52,7 +55,7 @@ impl Run<'_> {
     }
 
     fn error(&self, message: impl Into<String>) -> ScriptError {
-        ScriptError::runtime(self.script, message)
+        Fault::new(None, message).of(self.script, ErrorKind::Runtime)
     }
 
     fn attempt(&self, whole: bool, may_be_whole: bool) -> Result<Ran, Stop> {
@@ -91,8 +94,9 @@ impl Run<'_> {
                 // The printed script cancels no implicit keep: this is the end.
                 Event::Keep { flags, .. } => {
                     return Ok(Ran {
-                        steps: steps.steps,
+                        steps: self.executed(steps.steps),
                         flags,
+                        edition: None,
                     });
                 }
                 _ => {
@@ -104,6 +108,19 @@ impl Run<'_> {
         Err(Stop::Failed(
             self.error("the Sieve engine did not run this script to its end"),
         ))
+    }
+
+    fn executed(&self, steps: Vec<Step>) -> Vec<Executed> {
+        let origin = Origin {
+            script: self.script.name.as_str().into(),
+            line: None,
+        };
+        let executed = |step| Executed {
+            step,
+            origin: origin.clone(),
+            edition: None,
+        };
+        steps.into_iter().map(executed).collect()
     }
 
     fn bytes(&self, whole: bool, safe: bool) -> Result<Cow<'_, [u8]>, Stop> {
@@ -200,11 +217,7 @@ impl Run<'_> {
             }
             RuntimeError::CapabilityNotSupported(name) => format!("the extension {name:?} is not supported"),
         };
-        ScriptError {
-            line: place.map(|place| place.line),
-            column: place.map(|place| place.column),
-            ..self.error(message)
-        }
+        Fault::new(place.map(super::at), message).of(self.script, ErrorKind::Runtime)
     }
 }
 
@@ -260,10 +273,12 @@ impl<'a> Steps<'a> {
                 flags,
                 copy: has("copy"),
                 create: has("create"),
+                special_use: None,
             }),
             "redirect" => self.steps.push(Step::Redirect {
                 address: text,
                 copy: has("copy"),
+                dsn: RedirectDsn::default(),
             }),
             "reject" | "ereject" => self.steps.push(Step::Reject {
                 reason: text,
@@ -273,6 +288,9 @@ impl<'a> Steps<'a> {
             "notify" => {
                 let step = Step::Notify {
                     method: text,
+                    from: None,
+                    options: Vec::new(),
+                    fcc: None,
                     message: std::mem::take(&mut self.message),
                     importance: self.importance.take(),
                 };

@@ -9,7 +9,8 @@ fn reply_to(source: &str, mail: &str, from: &str) -> Evaluation {
 
 fn reply(source: &str) -> VacationReply {
     let evaluation = reply_to(source, MAIL, "sender@example.com");
-    match evaluation.plan.actions.as_slice() {
+    let actions: Vec<&Action> = evaluation.plan.actions.iter().map(|planned| &planned.action).collect();
+    match actions.as_slice() {
         [Action::Vacation(reply), Action::Keep { .. }] => reply.clone(),
         other => panic!("{source}: {other:?} {:?}", evaluation.error),
     }
@@ -57,7 +58,7 @@ fn no_line_end_gets_into_a_subject() {
         "if header :matches \"subject\" \"*\" { vacation :subject \"Re: ${1}\" :from \"x${hex:0a}y\" \"Away\"; }",
     ] {
         let evaluation = reply_to(source, evil, "sender@example.com");
-        let Some(Action::Vacation(reply)) = evaluation.plan.actions.first() else {
+        let Some(Action::Vacation(reply)) = evaluation.plan.actions.first().map(|planned| &planned.action) else {
             panic!("{source}: {evaluation:?}");
         };
         assert!(!reply.subject.contains(['\r', '\n']), "{source}: {:?}", reply.subject);
@@ -119,7 +120,7 @@ fn who_is_answered() {
             &mail(fields),
             from,
         );
-        let is_reply = |action: &Action| matches!(action, Action::Vacation(_));
+        let is_reply = |planned: &Planned| matches!(planned.action, Action::Vacation(_));
         assert_eq!(
             evaluation.plan.actions.iter().any(is_reply),
             answered,
