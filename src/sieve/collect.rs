@@ -324,7 +324,7 @@ pub(super) fn clean_text(text: &str, max: usize) -> String {
 }
 
 // RFC 5228 §2.4.2.3: a script's address may have a display name and angle brackets.
-fn envelope_address(text: &str) -> Result<Address, crate::mail::AddressError> {
+pub(super) fn envelope_address(text: &str) -> Result<Address, crate::mail::AddressError> {
     let text = text.trim();
     if let (Some(open), Some(inner)) = (text.rfind('<'), text.strip_suffix('>'))
         && !text.starts_with('"')

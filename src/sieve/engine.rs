@@ -3,20 +3,44 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::budget::{Budget, Meter};
 use super::collect::{Collected, Refused, collect};
 use super::error::{Fault, Place};
 use super::evaluator::{Compiled, Evaluator};
 use super::merge::Merged;
-use super::{Account, Checked, ErrorKind, Plan, Script, ScriptError, Scripts, Trace, cache::Cache};
+use super::{Account, Checked, ErrorKind, Plan, Script, ScriptError, Scripts, SpamSettings, Trace, cache::Cache};
 use crate::mail::{Address, ReversePath};
 use crate::message::Message;
 
 /// The limits of evaluation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
+    /// What evaluates scripts.
+    pub engine: EngineKind,
+    /// Characters each of which may stand between user and detail (RFC 5233).
+    pub delimiters: String,
     /// Redirects of one message by all its scripts; one more is a run-time error.
     pub max_redirects: usize,
+    /// Actions of one script; one more is a run-time error.
+    pub max_actions: usize,
+    /// Bytes of a variable's value; what is longer is cut (RFC 5229 §6).
+    pub max_variable_size: usize,
+    /// Variables of one script.
+    pub max_variables: usize,
+    /// MIME parts that one run looks at.
+    pub max_parts: usize,
+    /// How long a script may run.
+    pub run_time: Duration,
+    /// How much processor time the scripts of one account may take within a minute.
+    pub user_time: Duration,
+    /// Which programs of the site scripts may run.
+    pub programs: Programs,
+    /// What separates the levels of mailbox names in scripts, for names that are known when a script is compiled.
+    pub separator: char,
+    /// Where spam and virus scores come from (RFC 5235).
+    pub spam: SpamSettings,
     /// Instructions of one script, those of its includes counted with it.
     pub max_instructions: usize,
     /// Scripts that include one another (RFC 6609 §3.2).
@@ -34,6 +58,17 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         Options {
+            engine: EngineKind::Postroom,
+            delimiters: "+".to_owned(),
+            max_actions: 64,
+            max_variable_size: 64 * 1024,
+            max_variables: 200,
+            max_parts: 1000,
+            run_time: Duration::from_secs(10),
+            user_time: Duration::from_secs(30),
+            programs: Programs::default(),
+            separator: '.',
+            spam: SpamSettings::default(),
             max_redirects: 4,
             max_instructions: 100_000,
             max_include_depth: 10,
@@ -43,6 +78,27 @@ impl Default for Options {
             vacation_max_days: 365,
         }
     }
+}
+
+/// Which of the extensions that run the site's programs there are; none by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Programs {
+    /// `vnd.dovecot.pipe`
+    pub pipe: bool,
+    /// `vnd.dovecot.filter`
+    pub filter: bool,
+    /// `vnd.dovecot.execute`
+    pub execute: bool,
+}
+
+/// What evaluates scripts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EngineKind {
+    /// Our own engine.
+    #[default]
+    Postroom,
+    /// The crate sieve-rs, where the library is built with it; without it nothing compiles.
+    SieveRs,
 }
 
 /// A message for one recipient.
@@ -90,6 +146,19 @@ pub struct Transport<'a> {
     pub by: Option<&'a str>,
 }
 
+/// One script that is to run, and all it may look at.
+#[derive(Clone, Copy)]
+pub(super) struct Task<'a> {
+    pub(super) script: &'a Script,
+    /// The internal variable of RFC 5232, as the script before left it.
+    pub(super) flags: &'a [String],
+    pub(super) incoming: &'a Incoming<'a>,
+    pub(super) account: &'a dyn Account,
+    pub(super) options: &'a Options,
+    /// Compiles an included script.
+    pub(super) compile: &'a dyn Fn(&Script) -> Result<Arc<Compiled>, ScriptError>,
+}
+
 /// Something that the log should say, though the scripts ended well.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
@@ -133,6 +202,7 @@ pub struct Engine {
     options: Options,
     evaluator: Evaluator,
     cache: Cache<Arc<Compiled>>,
+    budget: Budget,
 }
 
 impl Engine {
@@ -142,6 +212,7 @@ impl Engine {
         Engine {
             evaluator: Evaluator::new(&options),
             cache: Cache::new(options.cached_scripts),
+            budget: Budget::default(),
             options,
         }
     }
@@ -156,6 +227,12 @@ impl Engine {
                 .is_ok_and(|compiled| compiled.needs_whole() || compiled.includes())
         };
         scripts.sequence().any(may)
+    }
+
+    /// The extensions that scripts may require, by name.
+    #[must_use]
+    pub fn extensions(&self) -> Vec<&'static str> {
+        self.evaluator.extensions()
     }
 
     /// Checks a script without running it: all its errors, and what looks wrong in it.
@@ -218,11 +295,25 @@ impl Engine {
         before: &Merged,
         trace: Option<&mut Trace>,
     ) -> Result<Collected, ScriptError> {
+        let (user, limit) = (incoming.user, self.options.user_time);
+        if self.budget.is_spent(user, limit) {
+            let seconds = limit.as_secs();
+            let message = format!("the scripts of {user} took more than {seconds} s of processor time within a minute");
+            return Err(Fault::new(None, message).of(script, ErrorKind::Runtime));
+        }
         let compiled = self.compile(script)?;
-        let compile = |script: &Script| self.compile(script);
-        let ran = self
-            .evaluator
-            .run(script, &compiled, before.flags(), incoming, account, &compile, trace)?;
+        let task = Task {
+            script,
+            flags: before.flags(),
+            incoming,
+            account,
+            options: &self.options,
+            compile: &|script: &Script| self.compile(script),
+        };
+        let meter = Meter::start();
+        let ran = self.evaluator.run(&task, &compiled, trace);
+        self.budget.add(user, meter.taken());
+        let ran = ran?;
         collect(ran, &self.options, incoming, before).map_err(|refused| refused_by(script, refused))
     }
 

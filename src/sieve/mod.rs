@@ -14,37 +14,33 @@
 //! several scripts put together (`merge`).
 
 mod account;
+mod budget;
 mod cache;
 mod collect;
 mod engine;
 mod error;
+mod evaluator;
 mod folder;
+mod language;
 mod merge;
 mod plan;
 mod report;
 mod script;
-#[expect(dead_code, reason = "sieve-rs makes not all of them")]
-mod step;
 #[cfg(feature = "sieve-rs")]
+mod sieve_rs;
+mod step;
 mod syntax;
-#[expect(dead_code, reason = "sieve-rs traces nothing")]
 mod trace;
 mod vacation;
 
-#[cfg(not(feature = "sieve-rs"))]
-#[path = "without.rs"]
-mod evaluator;
-#[cfg(feature = "sieve-rs")]
-#[path = "sieve_rs/mod.rs"]
-mod evaluator;
-
-#[cfg(all(test, feature = "sieve-rs"))]
+#[cfg(test)]
 mod tests;
 
 pub use account::{Account, ProgramError, ProgramOutput};
-pub use engine::{Engine, Evaluation, Incoming, Note, Options, Transport};
+pub use engine::{Engine, EngineKind, Evaluation, Incoming, Note, Options, Programs, Transport};
 pub use error::{Checked, ErrorKind, ScriptError};
 pub use folder::{FolderError, ScriptFolders, load, load_user};
+pub use language::SpamSettings;
 pub use plan::{Action, Fcc, Origin, Period, Plan, Planned, RedirectDsn, VacationReply};
 pub use report::report;
 pub use script::{Location, Script, ScriptName, ScriptNameError, Scripts};

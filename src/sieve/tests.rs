@@ -11,6 +11,7 @@ mod errors;
 mod language;
 mod replies;
 mod sequences;
+mod traces;
 
 /// A message that is addressed to the recipient.
 const MAIL: &str = "From: Sender <sender@example.com>\r\nTo: me@example.org\r\nSubject: Hello\r\n\
@@ -50,6 +51,26 @@ impl Account for Fixture {
     }
 }
 
+fn incoming<'a>(
+    message: &'a Message,
+    reverse_path: &'a ReversePath,
+    recipient: &'a Address,
+    own_addresses: &'a [Address],
+) -> Incoming<'a> {
+    Incoming {
+        message,
+        reverse_path,
+        recipient,
+        original: None,
+        detail: None,
+        own_addresses,
+        separator: '.',
+        hostname: "mx.example.org",
+        user: "me@example.org",
+        transport: Transport::default(),
+    }
+}
+
 fn evaluate_with(scripts: &Scripts, mail: &[u8], from: &str, options: Options) -> Evaluation {
     let message = Message::from_bytes(mail);
     let reverse_path = match from {
@@ -62,16 +83,8 @@ fn evaluate_with(scripts: &Scripts, mail: &[u8], from: &str, options: Options) -
         Address::parse("alias@example.org").unwrap(),
     ];
     let incoming = Incoming {
-        message: &message,
-        reverse_path: &reverse_path,
-        recipient: &recipient,
-        original: None,
         detail: Some("lists"),
-        own_addresses: &own,
-        separator: '.',
-        hostname: "mx.example.org",
-        user: "me@example.org",
-        transport: Transport::default(),
+        ..incoming(&message, &reverse_path, &recipient, &own)
     };
     Engine::new(options).run(scripts, &incoming, &Fixture)
 }

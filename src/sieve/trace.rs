@@ -7,7 +7,7 @@ const LINES_MAX: usize = 10_000;
 /// Characters of a value that are shown.
 const VALUE_MAX: usize = 200;
 /// Values of one test that are shown.
-const VALUES_MAX: usize = 50;
+pub(super) const VALUES_MAX: usize = 50;
 
 /// What scripts tested and did, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,9 +75,4 @@ pub(super) fn shown(value: &str) -> String {
         shown.push('…');
     }
     shown
-}
-
-/// How many of a test's values are noted.
-pub(super) fn values_max() -> usize {
-    VALUES_MAX
 }

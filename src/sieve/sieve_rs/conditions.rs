@@ -2,7 +2,7 @@
 
 use super::extensions;
 use super::print::{DETAIL_ITEM, Printer, SIZE_ITEM, UNKNOWN, USER_ITEM};
-use crate::sieve::syntax::{Argument, Call, Position, SyntaxError, Value};
+use crate::sieve::syntax::{Argument, Call, Place, SyntaxError, Value};
 
 impl Printer<'_> {
     pub(super) fn test(&mut self, call: &Call) -> Result<(), SyntaxError> {
@@ -82,7 +82,7 @@ impl Printer<'_> {
     }
 
     // sieve-rs lets only the last of several keys count.
-    fn each_key(&mut self, call: &Call, keys: &[(Position, String)]) -> Result<(), SyntaxError> {
+    fn each_key(&mut self, call: &Call, keys: &[(Place, String)]) -> Result<(), SyntaxError> {
         self.write(call.position, "anyof(");
         for (at, (position, key)) in keys.iter().enumerate() {
             if at > 0 {

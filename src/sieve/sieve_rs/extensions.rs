@@ -4,7 +4,7 @@
 /// what changes the message (editheader, replace, enclose, convert), what a plan has no
 /// room for (fcc, redirect-dsn, redirect-deliverby), and what the account cannot answer
 /// yet (mailboxid, extlists, imapsieve, envelope-dsn, envelope-deliverby).
-pub(super) const SUPPORTED: [&str; 34] = [
+pub(in crate::sieve) const SUPPORTED: [&str; 34] = [
     "body",
     "comparator-i;ascii-casemap",
     "comparator-i;ascii-numeric",

@@ -20,10 +20,12 @@ use ring::rand::{SecureRandom, SystemRandom};
 use sieve::compiler::{CompileError, ErrorType};
 use sieve::{Compiler, Runtime, Sieve};
 
+pub(super) use self::extensions::SUPPORTED;
 use self::print::Printed;
+use super::engine::Task;
 use super::error::{Fault, Place};
-use super::syntax::{self, Position, SyntaxError};
-use super::{Account, Incoming, Options, Script, ScriptError, Trace, step::Ran};
+use super::syntax::{self, SyntaxError};
+use super::{Options, ScriptError, step::Ran};
 
 /// Compiles and runs scripts with sieve-rs.
 pub(super) struct Evaluator {
@@ -45,11 +47,6 @@ impl Compiled {
     /// Whether the script looks at more than header fields and size.
     pub(super) fn needs_whole(&self) -> bool {
         self.printed.needs_whole
-    }
-
-    /// It warns of nothing.
-    pub(super) fn warnings(&self) -> &[Fault] {
-        &[]
     }
 
     /// Whether it includes others.
@@ -107,8 +104,11 @@ impl Evaluator {
     }
 
     fn compile_one(&self, source: &[u8]) -> Result<Compiled, Fault> {
-        let source = std::str::from_utf8(source).map_err(|error| not_utf8(source, error.valid_up_to()))?;
-        let commands = syntax::parse(source).map_err(Fault::from)?;
+        let source = syntax::text(source)?;
+        let (commands, errors) = syntax::parse(source);
+        if let Some(error) = errors.into_iter().next() {
+            return Err(error.into());
+        }
         let mut printed = print::print(&commands, &self.mark).map_err(Fault::from)?;
         let text = std::mem::take(&mut printed.text);
         // It has been seen to panic; a script must not take the caller with it.
@@ -124,24 +124,11 @@ impl Evaluator {
     }
 
     /// Runs a compiled script.
-    pub(super) fn run(
-        &self,
-        script: &Script,
-        compiled: &Compiled,
-        flags: &[String],
-        incoming: &Incoming<'_>,
-        account: &dyn Account,
-        compile: &dyn Fn(&Script) -> Result<Arc<Compiled>, ScriptError>,
-        _: Option<&mut Trace>,
-    ) -> Result<Ran, ScriptError> {
+    pub(super) fn run(&self, task: &Task<'_>, compiled: &Compiled) -> Result<Ran, ScriptError> {
         run::Run {
             evaluator: self,
-            script,
+            task: *task,
             compiled,
-            flags,
-            incoming,
-            account,
-            compile,
         }
         .run()
     }
@@ -150,38 +137,19 @@ impl Evaluator {
 impl From<SyntaxError> for Fault {
     fn from(error: SyntaxError) -> Fault {
         let known = error.position.line > 0;
-        Fault::new(known.then(|| at(error.position)), error.message)
+        Fault::new(known.then_some(error.position), error.message)
     }
-}
-
-fn at(position: Position) -> Place {
-    Place {
-        line: position.line,
-        column: position.column,
-        length: 1,
-    }
-}
-
-fn not_utf8(source: &[u8], valid: usize) -> Fault {
-    let before = String::from_utf8_lossy(&source[..valid]);
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
-    let place = Position {
-        line: u32::try_from(line).unwrap_or(u32::MAX),
-        column: u32::try_from(column).unwrap_or(u32::MAX),
-    };
-    Fault::new(Some(at(place)), "a script must be UTF-8 text")
 }
 
 fn fault(error: &CompileError, printed: &Printed) -> Fault {
     // It finds an expression bad when it has read on to the next token.
     let late = usize::from(matches!(error.error_type(), ErrorType::InvalidRegex(_)));
-    let place: Option<Position> = printed.place(error.line_num().saturating_sub(late));
+    let place: Option<Place> = printed.place(error.line_num().saturating_sub(late));
     let message = error.to_string();
     let message = message
         .rsplit_once(" at line ")
         .map_or(message.as_str(), |(message, _)| message);
-    Fault::new(place.map(at), message)
+    Fault::new(place, message)
 }
 
 // A fixed mark would do too, were it not that a script could then name it; where there is

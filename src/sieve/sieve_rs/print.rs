@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use super::strings::References;
 use super::variables::{collect_variables, walk};
 use super::{extensions, strings};
-use crate::sieve::syntax::{Argument, Call, Command, Position, SyntaxError, Value};
+use crate::sieve::syntax::{Argument, Call, Command, Place, SyntaxError, Value};
 
 /// The last match variable that sieve-rs has.
 const MATCHES_MAX: usize = 62;
@@ -44,7 +44,7 @@ const OWN: [&str; 7] = [
 pub(super) struct Printed {
     pub(super) text: String,
     /// The first line of each token, and where it stood in the script.
-    places: Vec<(usize, Position)>,
+    places: Vec<(usize, Place)>,
     /// It looks into the body, or at MIME parts.
     pub(super) needs_whole: bool,
     pub(super) includes: bool,
@@ -52,7 +52,7 @@ pub(super) struct Printed {
 
 impl Printed {
     /// Where a line of the printed script comes from.
-    pub(super) fn place(&self, line: usize) -> Option<Position> {
+    pub(super) fn place(&self, line: usize) -> Option<Place> {
         let after = self.places.partition_point(|(start, _)| *start <= line);
         let (_, position) = self.places.get(after.checked_sub(1)?)?;
         (position.line > 0).then_some(*position)
@@ -139,7 +139,7 @@ impl<'a> Printer<'a> {
     }
 
     fn require(&mut self, argument: &Argument) -> Result<(), SyntaxError> {
-        let names: Vec<(Position, &str)> = match &argument.value {
+        let names: Vec<(Place, &str)> = match &argument.value {
             Value::Text(text) => vec![(argument.position, text)],
             Value::List(list) => list.iter().map(|(position, text)| (*position, text.as_str())).collect(),
             _ => return Err(SyntaxError::new(argument.position, "require needs a list of strings")),
@@ -176,7 +176,7 @@ impl<'a> Printer<'a> {
         for number in &self.matches {
             prologue.push_str(&format!("set \"{}\" \"\";\n", strings::match_variable(*number)));
         }
-        self.write(Position::default(), &prologue);
+        self.write(Place::default(), &prologue);
     }
 
     fn collect_matches(&mut self, commands: &[Command]) -> Result<(), SyntaxError> {
@@ -216,10 +216,10 @@ impl<'a> Printer<'a> {
             .iter()
             .map(|number| format!("set \"{}\" \"${{{number}}}\";", strings::match_variable(*number)))
             .collect();
-        self.write(Position::default(), &copies.join("\n"));
+        self.write(Place::default(), &copies.join("\n"));
     }
 
-    pub(super) fn write(&mut self, position: Position, text: &str) {
+    pub(super) fn write(&mut self, position: Place, text: &str) {
         self.printed.places.push((self.line, position));
         self.printed.text.push_str(text);
         self.printed.text.push('\n');
@@ -337,7 +337,7 @@ impl<'a> Printer<'a> {
         Ok(())
     }
 
-    fn check_tag(&self, position: Position, tag: &str) -> Result<(), SyntaxError> {
+    fn check_tag(&self, position: Place, tag: &str) -> Result<(), SyntaxError> {
         match extensions::of_tag(tag) {
             Some(extension) if !self.has(extension) && !self.ihave => Err(SyntaxError::new(
                 position,
@@ -347,7 +347,7 @@ impl<'a> Printer<'a> {
         }
     }
 
-    fn string(&mut self, position: Position, text: &str) -> Result<(), SyntaxError> {
+    fn string(&mut self, position: Place, text: &str) -> Result<(), SyntaxError> {
         let error = |message| SyntaxError::new(position, message);
         let references = match (self.has("variables"), self.live) {
             (false, _) => References::None,
@@ -360,7 +360,7 @@ impl<'a> Printer<'a> {
         Ok(())
     }
 
-    fn decoded<'t>(&self, position: Position, text: &'t str) -> Result<Cow<'t, str>, SyntaxError> {
+    fn decoded<'t>(&self, position: Place, text: &'t str) -> Result<Cow<'t, str>, SyntaxError> {
         if !self.has("encoded-character") {
             return Ok(Cow::Borrowed(text));
         }

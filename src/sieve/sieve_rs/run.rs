@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 use sieve::runtime::{RuntimeError, Variable};
 use sieve::{Context, Envelope, Event, Input, Mailbox};
@@ -11,23 +10,19 @@ use sieve::{Context, Envelope, Event, Input, Mailbox};
 use super::print::{DETAIL_ITEM, SIZE_ITEM, UNKNOWN, USER_ITEM};
 use super::{Compiled, Evaluator};
 use crate::mail::MailboxName;
+use crate::sieve::engine::Task;
 use crate::sieve::error::Fault;
+use crate::sieve::evaluator::Compiled as AnyCompiled;
 use crate::sieve::step::{Executed, Ran, Step, VacationStep};
-use crate::sieve::{
-    Account, ErrorKind, Incoming, Location, Origin, Period, RedirectDsn, Script, ScriptError, ScriptName,
-};
+use crate::sieve::{ErrorKind, Incoming, Location, Origin, Period, RedirectDsn, ScriptError, ScriptName};
 
 /// The internal variable of RFC 5232, by the name that sieve-rs gives it.
 const FLAGS: &str = "__flags";
 
 pub(super) struct Run<'a> {
     pub(super) evaluator: &'a Evaluator,
-    pub(super) script: &'a Script,
+    pub(super) task: Task<'a>,
     pub(super) compiled: &'a Compiled,
-    pub(super) flags: &'a [String],
-    pub(super) incoming: &'a Incoming<'a>,
-    pub(super) account: &'a dyn Account,
-    pub(super) compile: &'a dyn Fn(&Script) -> Result<Arc<Compiled>, ScriptError>,
 }
 
 /// Why an attempt did not end in [`Ran`].
@@ -42,7 +37,7 @@ impl Run<'_> {
     /// into it: a message need not be in memory to be filed by its fields.
     pub(super) fn run(self) -> Result<Ran, ScriptError> {
         // A message that its parser does not survive has no body for a script.
-        let may_be_whole = self.incoming.message.safe_for_parsers();
+        let may_be_whole = self.task.incoming.message.safe_for_parsers();
         let mut whole = may_be_whole && self.compiled.needs_whole();
         loop {
             match catch_unwind(AssertUnwindSafe(|| self.attempt(whole, may_be_whole))) {
@@ -55,7 +50,7 @@ impl Run<'_> {
     }
 
     fn error(&self, message: impl Into<String>) -> ScriptError {
-        Fault::new(None, message).of(self.script, ErrorKind::Runtime)
+        Fault::new(None, message).of(self.task.script, ErrorKind::Runtime)
     }
 
     fn attempt(&self, whole: bool, may_be_whole: bool) -> Result<Ran, Stop> {
@@ -63,7 +58,7 @@ impl Run<'_> {
         let mut context = self.context(&bytes);
         let mut steps = Steps::new(&self.evaluator.mark);
         let mut included = false;
-        let mut input = Input::script(self.script.name.as_str(), self.compiled.sieve.clone());
+        let mut input = Input::script(self.task.script.name.as_str(), self.compiled.sieve.clone());
         while let Some(result) = context.run(input) {
             let event = result.map_err(|error| Stop::Failed(self.runtime_error(&error, included)))?;
             input = match event {
@@ -75,7 +70,7 @@ impl Run<'_> {
                     Input::from(special_use.is_empty() && mailboxes.iter().all(|mailbox| self.exists(mailbox)))
                 }
                 Event::DuplicateId { id, expiry, last } => {
-                    let seen = self.account.seen(&id);
+                    let seen = self.task.account.seen(&id);
                     steps.remember(seen, id, expiry, last);
                     Input::from(seen)
                 }
@@ -112,7 +107,7 @@ impl Run<'_> {
 
     fn executed(&self, steps: Vec<Step>) -> Vec<Executed> {
         let origin = Origin {
-            script: self.script.name.as_str().into(),
+            script: self.task.script.name.as_str().into(),
             line: None,
         };
         let executed = |step| Executed {
@@ -124,7 +119,7 @@ impl Run<'_> {
     }
 
     fn bytes(&self, whole: bool, safe: bool) -> Result<Cow<'_, [u8]>, Stop> {
-        let message = self.incoming.message;
+        let message = self.task.incoming.message;
         if whole {
             return message
                 .bytes()
@@ -139,7 +134,7 @@ impl Run<'_> {
     }
 
     fn context<'x>(&'x self, bytes: &'x [u8]) -> Context<'x> {
-        let incoming = self.incoming;
+        let incoming = self.task.incoming;
         let mut envelope = vec![
             (Envelope::From, Variable::from(incoming.reverse_path.to_string())),
             (Envelope::To, Variable::from(incoming.recipient.to_string())),
@@ -158,16 +153,16 @@ impl Run<'_> {
             .with_env_variable(DETAIL_ITEM, incoming.detail.unwrap_or_default().to_owned())
             .with_env_variable("host", incoming.hostname.to_owned())
             .with_env_variable("domain", incoming.recipient.domain().to_owned());
-        if self.flags.is_empty() {
+        if self.task.flags.is_empty() {
             return context;
         }
-        context.with_global_variable(FLAGS, self.flags.join(" "))
+        context.with_global_variable(FLAGS, self.task.flags.join(" "))
     }
 
     fn exists(&self, mailbox: &Mailbox) -> bool {
         let Mailbox::Name(name) = mailbox else { return false };
-        MailboxName::parse(name, self.incoming.separator)
-            .is_ok_and(|name| name.is_inbox() || self.account.mailbox_exists(&name))
+        MailboxName::parse(name, self.task.incoming.separator)
+            .is_ok_and(|name| name.is_inbox() || self.task.account.mailbox_exists(&name))
     }
 
     // RFC 6609 §3.2
@@ -179,6 +174,7 @@ impl Run<'_> {
         let failed = |message| Stop::Failed(self.error(message));
         let checked = ScriptName::parse(name.as_str()).map_err(|error| failed(format!("include: {error}")))?;
         let found = self
+            .task
             .account
             .include(location, &checked)
             .map_err(|error| failed(format!("include: cannot read {:?}: {error}", name.as_str())))?;
@@ -188,7 +184,10 @@ impl Run<'_> {
             }
             return Err(failed(format!("include: there is no script {:?}", name.as_str())));
         };
-        let compiled = (self.compile)(&script).map_err(Stop::Failed)?;
+        let compiled = (self.task.compile)(&script).map_err(Stop::Failed)?;
+        let AnyCompiled::SieveRs(compiled) = &*compiled else {
+            return Err(failed("include: it is not for this engine".to_owned()));
+        };
         if header_only && compiled.needs_whole() {
             return Err(Stop::NeedsWhole);
         }
@@ -217,7 +216,7 @@ impl Run<'_> {
             }
             RuntimeError::CapabilityNotSupported(name) => format!("the extension {name:?} is not supported"),
         };
-        Fault::new(place.map(super::at), message).of(self.script, ErrorKind::Runtime)
+        Fault::new(place, message).of(self.task.script, ErrorKind::Runtime)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::strings;
-use crate::sieve::syntax::{Call, Command, Position, SyntaxError};
+use crate::sieve::syntax::{Call, Command, Place, SyntaxError};
 
 /// Local variables of a script: sieve-rs runs nothing of a script with more than 256.
 const VARIABLES_MAX: usize = 200;
@@ -34,7 +34,7 @@ pub(super) fn collect_variables(
 ) -> Result<(), SyntaxError> {
     let mut fault = None;
     walk(commands, &mut |call| {
-        let names: Vec<(Position, &str)> = call
+        let names: Vec<(Place, &str)> = call
             .arguments
             .iter()
             .flat_map(|argument| {
@@ -66,7 +66,11 @@ pub(super) fn collect_variables(
         }
     });
     if variables.len() > VARIABLES_MAX {
-        let start = Position { line: 1, column: 1 };
+        let start = Place {
+            line: 1,
+            column: 1,
+            length: 1,
+        };
         fault = Some(SyntaxError::new(start, format!("more than {VARIABLES_MAX} variables")));
     }
     fault.map_or(Ok(()), Err)

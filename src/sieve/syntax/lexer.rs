@@ -1,16 +1,19 @@
 //! Tokens: RFC 5228 §8.1.
 
-use super::{Position, SyntaxError};
+use super::{Place, SyntaxError};
 
-/// A token and where it starts.
+/// A token and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::sieve) struct Token {
-    pub(in crate::sieve) position: Position,
-    pub(in crate::sieve) kind: TokenKind,
+pub(super) struct Token {
+    /// Its length is that of the token, as far as it lies in its first line.
+    pub(super) position: Place,
+    pub(super) kind: TokenKind,
+    /// Its first byte, and the one after its last.
+    pub(super) extent: (u32, u32),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::sieve) enum TokenKind {
+pub(super) enum TokenKind {
     /// In lower case (RFC 5228 §2.1: identifiers are case-insensitive).
     Identifier(String),
     /// Without the colon, in lower case.
@@ -21,32 +24,71 @@ pub(in crate::sieve) enum TokenKind {
     Sign(char),
 }
 
-/// Splits a script into tokens; white space and comments are left out.
-pub(in crate::sieve) fn lex(source: &str) -> Result<Vec<Token>, SyntaxError> {
+/// The tokens of a script, without white space and comments, and what in it is no token.
+pub(super) fn lex_all(source: &str) -> (Vec<Token>, Vec<SyntaxError>) {
     let mut lexer = Lexer {
+        source,
         rest: source,
-        position: Position { line: 1, column: 1 },
+        position: START,
     };
-    let mut tokens = Vec::new();
+    let (mut tokens, mut errors) = (Vec::with_capacity(source.len() / 6), Vec::new());
     loop {
-        lexer.skip_white_space()?;
-        let position = lexer.position;
+        if let Err(error) = lexer.skip_white_space() {
+            errors.push(error);
+        }
+        let (position, start) = (lexer.position, lexer.offset());
         let Some(c) = lexer.peek() else {
-            return Ok(tokens);
+            return (tokens, errors);
         };
-        let kind = lexer.token(c)?;
-        tokens.push(Token { position, kind });
+        match lexer.token(c) {
+            Ok(kind) => tokens.push(Token {
+                position: lexer.since(position, start),
+                kind,
+                extent: (start, lexer.offset()),
+            }),
+            Err(error) if errors.len() < ERRORS_MAX => errors.push(error),
+            Err(_) => return (tokens, errors),
+        }
     }
 }
 
+/// Faults that are told of one script.
+const ERRORS_MAX: usize = 100;
+
+/// The first character of a script.
+pub(super) const START: Place = Place {
+    line: 1,
+    column: 1,
+    length: 1,
+};
+
 struct Lexer<'a> {
+    source: &'a str,
     rest: &'a str,
-    position: Position,
+    position: Place,
 }
 
 impl<'a> Lexer<'a> {
     fn peek(&self) -> Option<char> {
         self.rest.chars().next()
+    }
+
+    fn offset(&self) -> u32 {
+        u32::try_from(self.source.len() - self.rest.len()).unwrap_or(u32::MAX)
+    }
+
+    // The place of what began there and ends here.
+    fn since(&self, position: Place, start: u32) -> Place {
+        if position.line == self.position.line {
+            let length = self.position.column - position.column;
+            return Place { length, ..position };
+        }
+        let text = &self.source[usize::try_from(start).unwrap_or(0)..];
+        let line = text.split('\n').next().unwrap_or_default().trim_end_matches('\r');
+        Place {
+            length: u32::try_from(line.chars().count()).unwrap_or(u32::MAX),
+            ..position
+        }
     }
 
     fn bump(&mut self) -> Option<char> {
@@ -69,7 +111,7 @@ impl<'a> Lexer<'a> {
         &start[..start.len() - self.rest.len()]
     }
 
-    fn error<T>(&self, position: Position, message: impl Into<String>) -> Result<T, SyntaxError> {
+    fn error<T>(&self, position: Place, message: impl Into<String>) -> Result<T, SyntaxError> {
         Err(SyntaxError::new(position, message))
     }
 
@@ -126,7 +168,10 @@ impl<'a> Lexer<'a> {
                 }
                 Ok(TokenKind::Identifier(name))
             }
-            c => self.error(start, format!("{c:?} is not allowed here")),
+            c => {
+                self.bump();
+                self.error(start, format!("{c:?} is not allowed here"))
+            }
         }
     }
 
@@ -144,6 +189,7 @@ impl<'a> Lexer<'a> {
             self.bump();
         }
         if self.peek().is_some_and(is_identifier_char) {
+            self.take_while(is_identifier_char);
             return self.error(start, "this is not a number");
         }
         match digits.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)) {
@@ -171,7 +217,7 @@ impl<'a> Lexer<'a> {
 
     // multi-line = "text:" *(SP / HTAB) (hash-comment / CRLF)
     //              *(multiline-literal / multiline-dotstart) "." CRLF
-    fn multi_line(&mut self, start: Position) -> Result<TokenKind, SyntaxError> {
+    fn multi_line(&mut self, start: Place) -> Result<TokenKind, SyntaxError> {
         self.bump();
         self.take_while(|c| matches!(c, ' ' | '\t' | '\r'));
         if self.rest.starts_with('#') {
@@ -222,14 +268,14 @@ mod tests {
             ("text: # remark\na\n.c\n.", "a\r\n.c\r\n"),
             ("TEXT:\n.\n", ""),
         ] {
-            let tokens = lex(source).expect(source);
+            let (tokens, _) = lex_all(source);
             assert_eq!(tokens[0].kind, TokenKind::Text(text.to_owned()), "{source:?}");
         }
     }
 
     #[test]
     fn reads_numbers_and_places() {
-        let tokens = lex("a /* x\n */ 1K :Tag # end").unwrap();
+        let (tokens, _) = lex_all("a /* x\n */ 1K :Tag # end");
         let kinds: Vec<_> = tokens.iter().map(|token| token.kind.clone()).collect();
         assert_eq!(
             kinds,
@@ -239,7 +285,12 @@ mod tests {
                 TokenKind::Tag("tag".into())
             ]
         );
-        assert_eq!(tokens[1].position, Position { line: 2, column: 5 });
+        let place = Place {
+            line: 2,
+            column: 5,
+            length: 2,
+        };
+        assert_eq!((tokens[1].position, tokens[1].extent), (place, (11, 13)));
     }
 
     #[test]
@@ -254,8 +305,12 @@ mod tests {
             (": a", 1, 1),
             ("1x", 1, 1),
         ] {
-            let error = lex(source).expect_err(source);
-            assert_eq!(error.position, Position { line, column }, "{source:?}");
+            let error = lex_all(source).1.into_iter().next().expect(source);
+            assert_eq!(
+                (error.position.line, error.position.column),
+                (line, column),
+                "{source:?}"
+            );
         }
     }
 }

@@ -1,37 +1,103 @@
 //! Commands, arguments and tests: RFC 5228 §8.2.
 
-use super::lexer::{Token, TokenKind};
-use super::{Argument, Call, Command, Position, SyntaxError, Value, lex};
+use super::lexer::{START, Token, TokenKind, lex_all};
+use super::{Argument, Call, Command, Place, SyntaxError, Value};
 
 /// Blocks within blocks, and tests within tests.
 const NESTING_MAX: usize = 32;
+/// Faults that are told of one script.
+const ERRORS_MAX: usize = 100;
+/// How the fault of what is nested too deep begins.
+const TOO_MANY: &str = "too many";
 
-/// Parses a whole script.
-pub(in crate::sieve) fn parse(source: &str) -> Result<Vec<Command>, SyntaxError> {
+/// Parses a whole script. What could not be read is left out of the commands; with an error
+/// they are good for finding further ones only.
+pub(in crate::sieve) fn parse(source: &str) -> (Vec<Command>, Vec<SyntaxError>) {
+    let (tokens, errors) = lex_all(source);
     let mut parser = Parser {
-        tokens: lex(source)?.into_iter().peekable(),
-        last: Position { line: 1, column: 1 },
+        tokens: tokens.into_iter().peekable(),
+        last: START,
+        end: 0,
+        errors,
+        gave_up: false,
     };
     let mut commands = Vec::new();
     while let Some(token) = parser.next() {
-        commands.push(parser.command(token, 0)?);
+        if token.kind == TokenKind::Sign('}') {
+            parser.fault(unexpected(&token, "a command"));
+            continue;
+        }
+        parser.command_or_skip(token, 0, &mut commands);
     }
-    Ok(commands)
+    let mut errors = parser.errors;
+    errors.sort_by_key(|error| error.position);
+    (commands, errors)
 }
 
 struct Parser {
     tokens: std::iter::Peekable<std::vec::IntoIter<Token>>,
-    last: Position,
+    last: Place,
+    /// The byte after the last token.
+    end: u32,
+    errors: Vec<SyntaxError>,
+    /// It went too deep to be read on.
+    gave_up: bool,
 }
 
 impl Parser {
     fn next(&mut self) -> Option<Token> {
+        if self.gave_up {
+            return None;
+        }
         let token = self.tokens.next()?;
         self.last = token.position;
+        self.end = token.extent.1;
         Some(token)
     }
 
+    fn fault(&mut self, error: SyntaxError) {
+        // What follows is only what was left unread.
+        if self.gave_up && self.errors.iter().any(|error| error.message.starts_with(TOO_MANY)) {
+            return;
+        }
+        if self.errors.len() < ERRORS_MAX {
+            self.errors.push(error);
+        }
+    }
+
+    fn command_or_skip(&mut self, first: Token, depth: usize, commands: &mut Vec<Command>) {
+        match self.command(first, depth) {
+            Ok(command) => commands.push(command),
+            Err(error) => {
+                self.fault(error);
+                self.skip_command();
+            }
+        }
+    }
+
+    // To the end of the command at hand: its semicolon or the brace of its block.
+    fn skip_command(&mut self) {
+        let mut depth = 0usize;
+        loop {
+            match self.peek() {
+                None => return,
+                Some(TokenKind::Sign('}')) if depth == 0 => return,
+                _ => {}
+            }
+            match self.next().map(|token| token.kind) {
+                Some(TokenKind::Sign(';')) if depth == 0 => return,
+                Some(TokenKind::Sign('{')) => depth += 1,
+                Some(TokenKind::Sign('}')) if depth == 1 => return,
+                Some(TokenKind::Sign('}')) => depth -= 1,
+                _ => {}
+            }
+        }
+    }
+
     fn peek(&mut self) -> Option<&TokenKind> {
+        if self.gave_up {
+            return None;
+        }
         self.tokens.peek().map(|token| &token.kind)
     }
 
@@ -48,6 +114,16 @@ impl Parser {
     // command = identifier arguments (";" / block)
     fn command(&mut self, first: Token, depth: usize) -> Result<Command, SyntaxError> {
         let call = self.call(first, "a command", 0)?;
+        if self.is_sign('}') && depth > 0 {
+            // The block goes on as if it were there.
+            let message = format!("a semicolon is missing behind \"{}\"", call.name);
+            self.fault(SyntaxError::new(self.last, message));
+            return Ok(Command {
+                call,
+                block: None,
+                end: self.last,
+            });
+        }
         let token = self.expect("a semicolon")?;
         match token.kind {
             TokenKind::Sign(';') => Ok(Command {
@@ -65,9 +141,10 @@ impl Parser {
     }
 
     // block = "{" commands "}"
-    fn block(&mut self, start: Position, depth: usize) -> Result<Vec<Command>, SyntaxError> {
+    fn block(&mut self, start: Place, depth: usize) -> Result<Vec<Command>, SyntaxError> {
         if depth > NESTING_MAX {
-            return Err(SyntaxError::new(start, "too many blocks within blocks"));
+            self.gave_up = true;
+            return Err(SyntaxError::new(start, format!("{TOO_MANY} blocks within blocks")));
         }
         let mut commands = Vec::new();
         loop {
@@ -77,7 +154,7 @@ impl Parser {
             if token.kind == TokenKind::Sign('}') {
                 return Ok(commands);
             }
-            commands.push(self.command(token, depth)?);
+            self.command_or_skip(token, depth, &mut commands);
         }
     }
 
@@ -92,6 +169,7 @@ impl Parser {
             arguments: Vec::new(),
             tests: Vec::new(),
             listed: false,
+            extent: first.extent,
         };
         while let Some(argument) = self.argument()? {
             call.arguments.push(argument);
@@ -102,13 +180,18 @@ impl Parser {
             call.listed = true;
             call.tests = self.test_list(depth)?;
         }
+        call.extent.1 = self.end;
         Ok(call)
     }
 
     fn test(&mut self, depth: usize) -> Result<Call, SyntaxError> {
         let token = self.expect("a test")?;
         if depth >= NESTING_MAX {
-            return Err(SyntaxError::new(token.position, "too many tests within tests"));
+            self.gave_up = true;
+            return Err(SyntaxError::new(
+                token.position,
+                format!("{TOO_MANY} tests within tests"),
+            ));
         }
         self.call(token, "a test", depth + 1)
     }
@@ -154,7 +237,7 @@ impl Parser {
     }
 
     // string-list = "[" string *("," string) "]"
-    fn string_list(&mut self) -> Result<Vec<(Position, String)>, SyntaxError> {
+    fn string_list(&mut self) -> Result<Vec<(Place, String)>, SyntaxError> {
         let mut strings = Vec::new();
         loop {
             let token = self.expect("\"]\"")?;
@@ -189,8 +272,9 @@ mod tests {
 
     #[test]
     fn parses_blocks_and_tests() {
-        let commands =
-            parse("if not anyof (header :is [\"a\", \"b\"] \"c\", size :over 1K) { keep; } else { stop; }").unwrap();
+        let (commands, errors) =
+            parse("if not anyof (header :is [\"a\", \"b\"] \"c\", size :over 1K) { keep; } else { stop; }");
+        assert!(errors.is_empty());
         assert_eq!(commands.len(), 2);
         let anyof = &commands[0].call.tests[0].tests[0];
         assert_eq!(
@@ -216,8 +300,22 @@ mod tests {
             (deep.as_str(), 1, 297),
             (nots.as_str(), 1, 132),
         ] {
-            let error = parse(source).expect_err(source);
-            assert_eq!(error.position, Position { line, column }, "{source:?} {error:?}");
+            let error = &parse(source).1[0];
+            assert_eq!(
+                (error.position.line, error.position.column),
+                (line, column),
+                "{source:?} {error:?}"
+            );
         }
+    }
+
+    #[test]
+    fn all_errors_are_found() {
+        let source = "keep :;\nif true { redirect [\"a\" \"b\"]; keep; }\nif (x) { stop; }\n}\ndiscard; = keep;\nstop";
+        let (commands, errors) = parse(source);
+        let lines: Vec<u32> = errors.iter().map(|error| error.position.line).collect();
+        assert_eq!(lines, [1, 2, 4, 5, 6]);
+        let names: Vec<&str> = commands.iter().map(|command| command.call.name.as_str()).collect();
+        assert_eq!(names, ["keep", "if", "if", "discard", "keep"]);
     }
 }

@@ -190,16 +190,33 @@ fn notifies() {
 #[test]
 fn names_are_checked() {
     for mailbox in ["../x", "a/b", "..", "", "a..b", "/etc/passwd"] {
-        let evaluation = evaluate(&format!("require \"fileinto\"; fileinto \"{mailbox}\";"), MAIL);
-        assert_eq!(evaluation.plan, Plan::keep(), "{mailbox:?}");
-        assert_eq!(evaluation.error.unwrap().kind, ErrorKind::Runtime, "{mailbox:?}");
+        let head = "require [\"fileinto\",\"variables\"];";
+        for (source, kind) in [
+            (format!("fileinto \"{mailbox}\";"), ErrorKind::Compile),
+            (
+                format!("set \"m\" \"{mailbox}\"; fileinto \"${{m}}\";"),
+                ErrorKind::Runtime,
+            ),
+        ] {
+            let evaluation = evaluate(&format!("{head}{source}"), MAIL);
+            assert_eq!(evaluation.plan, Plan::keep(), "{source}");
+            assert_eq!(evaluation.error.unwrap().kind, kind, "{source}");
+        }
     }
     let nul = "require [\"fileinto\",\"encoded-character\"]; fileinto \"a${hex:00}b\";";
     assert_eq!(evaluate(nul, MAIL).plan, Plan::keep());
     for address in ["", "no one", "a@", "@b", "a@b\r\nBcc: c@d", "a@b, c@d"] {
-        let evaluation = evaluate(&format!("redirect \"{address}\";"), MAIL);
-        assert_eq!(evaluation.plan, Plan::keep(), "{address:?}");
-        assert!(evaluation.error.unwrap().message.contains("redirect"), "{address:?}");
+        for source in [
+            format!("redirect \"{address}\";"),
+            format!("require \"variables\"; set \"a\" \"{address}\"; redirect \"${{a}}\";"),
+        ] {
+            let evaluation = evaluate(&source, MAIL);
+            assert_eq!(evaluation.plan, Plan::keep(), "{source}");
+            assert!(
+                evaluation.error.unwrap().message.contains("is not an address"),
+                "{source}"
+            );
+        }
     }
 }
 
