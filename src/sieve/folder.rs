@@ -11,9 +11,9 @@ use rustix::fs::OFlags;
 use super::{Location, Script, ScriptName};
 
 /// The link to the active script, in the account's home.
-const ACTIVE: &str = ".dovecot.sieve";
+pub(super) const ACTIVE: &str = ".dovecot.sieve";
 /// The folder of the user's scripts, in the account's home.
-const PERSONAL: &str = "sieve";
+pub(super) const PERSONAL: &str = "sieve";
 
 /// A script that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -153,7 +153,7 @@ fn files_of(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn read(path: &Path, limit: usize) -> Result<Script, FolderError> {
+pub(super) fn read(path: &Path, limit: usize) -> Result<Script, FolderError> {
     let error = |source| io_error(path, source);
     // A FIFO or a device would hold up every delivery; O_NONBLOCK keeps open(2) itself from it.
     let mut options = OpenOptions::new();

@@ -29,6 +29,7 @@ mod script;
 #[cfg(feature = "sieve-rs")]
 mod sieve_rs;
 mod step;
+mod storage;
 mod syntax;
 mod trace;
 mod vacation;
@@ -44,5 +45,6 @@ pub use language::SpamSettings;
 pub use plan::{Action, Fcc, Origin, Period, Plan, Planned, RedirectDsn, VacationReply};
 pub use report::report;
 pub use script::{Location, Script, ScriptName, ScriptNameError, Scripts};
+pub use storage::{Storage, StorageError, StorageOptions, Stored};
 pub use trace::{Trace, TraceEvent, TraceLine};
 pub use vacation::NoReply;
