@@ -291,3 +291,64 @@ fn a_missing_mailbox_is_made_where_the_site_wants_it() {
     deliver(&postroom, MESSAGE);
     assert_eq!(filled(&postroom), ["Lists 1"]);
 }
+
+#[test]
+fn scripts_of_a_domain() {
+    let place = Place::new();
+    let marking = |name: &str| {
+        let script = format!("require [\"fileinto\", \"mailbox\", \"copy\"];\nfileinto :copy :create \"{name}\";\n");
+        place.file(&format!("{name}.sieve"), script)
+    };
+    let filing = |name: &str| {
+        let script = format!("require [\"fileinto\", \"mailbox\"];\nfileinto :create \"{name}\";\n");
+        place.file(&format!("{name}.sieve"), script)
+    };
+    let (before, after, default) = (marking("Before"), marking("After"), filing("Default"));
+    let of_b = [marking("BeforeB"), marking("AfterB"), filing("DefaultB")];
+    let table = place.file(
+        "users.toml",
+        "[\"ann@example.org\"]\n[\"bob@b.example\"]\naliases = [\"bob@example.org\"]\n[\"eve@c.example\"]\n",
+    );
+    let [before_b, after_b, default_b] = of_b;
+    let more = format!(
+        "[[sieve.domain]]\nname = \"B.example\"\nbefore = [{before_b:?}]\nafter = [{after_b:?}]\ndefault = {default_b:?}\n\
+         [[sieve.domain]]\nname = \"c.example\"\n"
+    );
+    let wishes = Wishes {
+        table: Some(&table),
+        before: Some(&before),
+        after: Some(&after),
+        default: Some(&default),
+        more: &more,
+        ..Wishes::default()
+    };
+    let postroom = Postroom::serving(&place, &wishes);
+    let kept = |user: &str| {
+        let mailboxes = postroom.mailboxes(user);
+        let mut filled: Vec<String> = mailboxes
+            .iter()
+            .filter(|it| it["messages"] != 0)
+            .map(|it| format!("{} {}", it["name"].as_str().expect("a name"), it["messages"]))
+            .collect();
+        filled.sort();
+        filled.join(" ")
+    };
+    for (address, user, expected) in [
+        ("ann@example.org", "ann@example.org", "Before 1 Default 1"),
+        ("bob@b.example", "bob@b.example", "Before 1 BeforeB 1 DefaultB 1"),
+        // The domain is that of the account, not that of the address.
+        ("bob@example.org", "bob@b.example", "Before 2 BeforeB 2 DefaultB 2"),
+        ("eve@c.example", "eve@c.example", "Before 1 Default 1"),
+    ] {
+        let message = format!("Subject: to {address}\r\n\r\nbody\r\n");
+        let reply = &postroom.send("s@example.net", &[address], &message)[0];
+        assert_eq!(reply.code, 250, "{reply:?}\n{}", postroom.log());
+        assert_eq!(kept(user), expected, "{address}\n{}", postroom.log());
+    }
+    // What the user's script keeps passes on to the domain's and then to the site's.
+    let home = postroom.root.join("b.example/bob");
+    fs::write(home.join(".dovecot.sieve"), "keep;\n").expect("a script");
+    postroom.send("s@example.net", &["bob@b.example"], "Subject: own\r\n\r\nbody\r\n");
+    let expected = "After 1 AfterB 1 Before 3 BeforeB 3 DefaultB 2 INBOX 1";
+    assert_eq!(kept("bob@b.example"), expected, "{}", postroom.log());
+}

@@ -10,7 +10,7 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Group, Uid, User};
 
 use crate::config::{self, Config, DeliveredTo, OverQuota, Relay, SubmissionTls};
-use crate::delivery::{self, QuotaWarning, Sorter};
+use crate::delivery::{self, QuotaWarning, SiteScripts, Sorter};
 use crate::directory::{self, Directory, Found};
 use crate::mail::Threshold;
 use crate::message::SpoolOptions;
@@ -51,10 +51,16 @@ pub(super) fn store(config: &Config) -> LocalStore {
 
 /// The filter engine.
 pub(super) fn engine(config: &Config) -> Engine {
-    Engine::new(sieve::Options {
+    Engine::new(sieve_options(config))
+}
+
+/// The limits of scripts.
+pub(super) fn sieve_options(config: &Config) -> sieve::Options {
+    sieve::Options {
         max_redirects: config.sieve.max_redirects,
+        max_script_size: config.sieve.max_script_size,
         ..sieve::Options::default()
-    })
+    }
 }
 
 /// The sorting table with all that deliveries need.
@@ -72,10 +78,13 @@ pub(super) fn sorter(config: &Config) -> Result<Sorter, Fault> {
         hops: config.limits.hops,
         separator: config.store.separator,
         filter: config.sieve.enabled,
-        before: config.sieve.before.clone(),
-        default: config.sieve.default.clone(),
-        after: config.sieve.after.clone(),
-        script_size: sieve::Options::default().max_script_size,
+        scripts: SiteScripts {
+            before: config.sieve.before.clone(),
+            default: config.sieve.default.clone(),
+            after: config.sieve.after.clone(),
+        },
+        domains: config.sieve_domains.iter().map(domain_scripts).collect(),
+        script_size: config.sieve.max_script_size,
     };
     Ok(Sorter::new(
         directory(config)?,
@@ -84,6 +93,15 @@ pub(super) fn sorter(config: &Config) -> Result<Sorter, Fault> {
         submitter(config),
         options,
     ))
+}
+
+fn domain_scripts(written: &config::SieveDomain) -> (String, SiteScripts) {
+    let scripts = SiteScripts {
+        before: written.before.clone(),
+        default: written.default.clone(),
+        after: written.after.clone(),
+    };
+    (written.name.clone(), scripts)
 }
 
 fn warning(written: &config::QuotaWarning) -> QuotaWarning {

@@ -23,7 +23,7 @@ pub use print::{example, reference};
 pub use resolved::{HostPort, ListenAddress, ListenProtocol, QuotaSettings, Relay, SubmissionSettings};
 pub use sections::{
     DeliveredTo, DeliverySettings, ExpireRule, Limits, Listen, MailboxSettings, OverQuota, QuotaMailbox, QuotaWarning,
-    SearchSettings, SieveSettings, StoreSettings, SubmissionTls,
+    SearchSettings, SieveDomain, SieveSettings, StoreSettings, SubmissionTls,
 };
 pub use written::{parse_age, show_age};
 
@@ -47,6 +47,8 @@ pub struct Config {
     pub directory: directory::Options,
     /// Scripts of the site.
     pub sieve: SieveSettings,
+    /// Scripts of single domains.
+    pub sieve_domains: Vec<SieveDomain>,
     /// How mail goes out.
     pub submission: SubmissionSettings,
     /// Bounds of input and load.
@@ -158,6 +160,16 @@ impl Config {
         let scripts = sieve.before.iter().chain(&sieve.after).chain(&sieve.default);
         for script in scripts.filter(|script| !script.exists()) {
             warnings.push(format!("[sieve] {} does not exist", script.display()));
+        }
+        for domain in &self.sieve_domains {
+            let scripts = domain.before.iter().chain(&domain.after).chain(&domain.default);
+            let missing = scripts.filter(|script| !script.exists());
+            warnings.extend(missing.map(|script| format!("[[sieve.domain]] {} does not exist", script.display())));
+            let known = &self.directory.domains;
+            let is_static = matches!(self.directory.source, directory::Source::Static { .. });
+            if is_static && !known.iter().any(|known| known.eq_ignore_ascii_case(&domain.name)) {
+                warnings.push(format!("[[sieve.domain]] {} is no domain of [directory]", domain.name));
+            }
         }
         warnings
     }

@@ -99,6 +99,9 @@ pub(super) fn config(config: &Config) -> String {
     }
     block(&mut text, &who_of(config));
     block(&mut text, &config.sieve);
+    for domain in &config.sieve_domains {
+        block(&mut text, domain);
+    }
     block(&mut text, &submission_of(config));
     block(&mut text, &config.limits);
     block(&mut text, &config.store);

@@ -11,7 +11,9 @@ use super::sections::{Kinds, Log, Main, QuotaMain, Submission, Who};
 use super::{
     Config, DeliverySettings, ExpireRule, Limits, Listen, ListenAddress, ListenProtocol, QuotaMailbox, QuotaSettings,
 };
-use super::{MailboxSettings, QuotaWarning, Relay, SearchSettings, SieveSettings, StoreSettings, SubmissionSettings};
+use super::{
+    MailboxSettings, QuotaWarning, Relay, SearchSettings, SieveDomain, SieveSettings, StoreSettings, SubmissionSettings,
+};
 use crate::directory::{self, OpenError, Source};
 use crate::mail::{Address, Quota, QuotaEffect, QuotaRule};
 use crate::telemetry;
@@ -62,6 +64,7 @@ impl<'a> File<'a> {
         let rules = quota.iter().flat_map(|quota| &quota.mailboxes).map(rule).collect();
         let directory = self.section(Who::INFO, faults, |reader| who(reader, root, rules));
         let sieve = self.section(SieveSettings::INFO, faults, SieveSettings::read);
+        let sieve_domains = self.repeated(faults, check_domain);
         let hostname = main
             .as_ref()
             .map(|main| main.hostname.clone().unwrap_or_else(system_name));
@@ -84,6 +87,7 @@ impl<'a> File<'a> {
             listen,
             directory: directory?,
             sieve: sieve?,
+            sieve_domains,
             submission: submission?,
             limits: limits?,
             store: store?,
@@ -230,6 +234,14 @@ fn check_rule(reader: &mut Reader<'_>, rule: &QuotaMailbox, others: &[QuotaMailb
             reader.wrong("name", what, "write extra, extra_messages or ignore = true");
         }
         _ => {}
+    }
+}
+
+fn check_domain(reader: &mut Reader<'_>, domain: &SieveDomain, others: &[SieveDomain]) {
+    let is_same = |other: &SieveDomain| other.name.eq_ignore_ascii_case(&domain.name);
+    if others.iter().any(is_same) {
+        let what = format!("{} has a section already", domain.name);
+        reader.wrong("name", what, "write all its scripts in one");
     }
 }
 

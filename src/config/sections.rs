@@ -103,6 +103,7 @@ pub(super) const SECTIONS: &[Info] = &[
     Listen::INFO,
     Who::INFO,
     SieveSettings::INFO,
+    SieveDomain::INFO,
     Submission::INFO,
     Limits::INFO,
     StoreSettings::INFO,
@@ -212,6 +213,28 @@ section! {
         default: Option<PathBuf> as Optional<PathTo> = none, shown "/etc/postroom/filters/default.sieve";
         /// How often a script may redirect one message; more is an error of the script.
         max_redirects: usize as Number = 4;
+        /// The largest script, of users and of the site. One that is larger is not stored, and does not run.
+        max_script_size: usize as Memory = "1 MiB";
+        /// The most scripts that a user may store.
+        max_scripts: usize as Count = 100;
+        /// The size of all scripts that a user may store.
+        quota: u64 as Size = "8 MiB";
+    }
+}
+
+section! {
+    /// Scripts for one domain beside those of the site. Write the section once for each; the domain is that of an
+    /// account's main address. Scripts run in this order: [sieve] `before`, the domain's `before`, the user's, the
+    /// domain's `after`, [sieve] `after`.
+    pub struct SieveDomain in "sieve.domain" repeated {
+        /// The domain.
+        name: String as Domain = none, set "example.org";
+        /// Scripts that run before the user's, or folders of them in order of name.
+        before: Vec<PathBuf> as List<PathTo> = [], shown ["/etc/postroom/filters/example.org/before"];
+        /// Scripts that run after the user's, or folders of them in order of name.
+        after: Vec<PathBuf> as List<PathTo> = [], shown ["/etc/postroom/filters/example.org/after"];
+        /// The script of the domain's users without one, in place of the `default` of [sieve].
+        default: Option<PathBuf> as Optional<PathTo> = none, shown "/etc/postroom/filters/example.org/default.sieve";
     }
 }
 

@@ -120,7 +120,9 @@ fn what_is_shown_is_read_back_to_the_same() {
          mailbox = \"Lists/*\"\nafter = \"36 h\"\n[store]\nspool = \"/tmp\"\nindex_root = \"/x\"\nseparator = \"/\"\nmaildir = \".\"\n"
             .to_owned(),
         "[directory]\nkind = \"passwd\"\nminimum_uid = 500\n[submission]\nserver = \"mx.example.org:587\"\n\
-         tls = \"verify\"\nca_file = \"ca.pem\"\nnotices_from = \"a@example.org\"\n[sieve]\nenabled = false\n"
+         tls = \"verify\"\nca_file = \"ca.pem\"\nnotices_from = \"a@example.org\"\n[sieve]\nenabled = false\n\
+         max_script_size = \"64 KiB\"\nmax_scripts = 3\nquota = \"1 MiB\"\n[[sieve.domain]]\nname = \"example.org\"\n\
+         [[sieve.domain]]\nname = \"b.example\"\nbefore = [\"/b\"]\nafter = [\"/c\"]\ndefault = \"/d\"\n"
             .to_owned(),
         "[directory]\ndomains = [\"a.example\"]\nusers = [\"ann\", \"bob@a.example\"]\ndelimiters = \"+-\"\n"
             .to_owned(),
@@ -230,6 +232,18 @@ fn faults_name_their_line_and_the_remedy() {
         ),
         ("[sieve]\nbefore = \"x\"\n", 5, "a list in brackets"),
         ("[sieve]\nbefore = [\n  \"x\",\n  1,\n]\n", 7, "a path"),
+        ("[sieve]\nmax_scripts = 0\n", 5, "at least 1"),
+        (
+            "[[sieve.domain]]\nbefore = [\"x\"]\n",
+            4,
+            "`name` is missing in [[sieve.domain]]",
+        ),
+        ("[[sieve.domain]]\nname = \"a b\"\n", 5, "a domain"),
+        (
+            "[[sieve.domain]]\nname = \"a.example\"\n[[sieve.domain]]\nname = \"A.Example\"\n",
+            7,
+            "has a section already",
+        ),
         ("[log]\nlevel = \"loud\"\n", 5, "\"info\""),
         ("[log]\nlevel = \n", 5, "not TOML"),
         ("[directory]\n", 4, "not TOML"),
@@ -300,13 +314,16 @@ fn files() {
 
 #[test]
 fn warns_of_what_is_hardly_meant() {
-    let text = "[directory]\ndomains = [\"example.org\"]\n[store]\nfsync = false\n[sieve]\nbefore = [\"/no/such\"]\n";
+    let text = "[directory]\ndomains = [\"example.org\"]\n[store]\nfsync = false\n[sieve]\nbefore = [\"/no/such\"]\n\
+                [[sieve.domain]]\nname = \"example.com\"\ndefault = \"/none.sieve\"\n";
     let warnings = parse(text).warnings();
     for part in [
         "[[listen]]",
         "fsync",
         "redirects are deferred",
         "/no/such does not exist",
+        "[[sieve.domain]] /none.sieve does not exist",
+        "[[sieve.domain]] example.com is no domain of [directory]",
     ] {
         assert!(warnings.iter().any(|warning| warning.contains(part)), "{warnings:?}");
     }

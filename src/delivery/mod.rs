@@ -17,23 +17,23 @@ mod inquiry;
 mod key;
 mod notices;
 mod quota;
+mod scripts;
 mod under_way;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::directory::{Directory, Found};
 use crate::mail::{Address, DeliveryId, Envelope, MailboxName, Outcome, Recipient, Refusal, ReversePath};
 use crate::message::Message;
-use crate::sieve::{
-    Engine, Evaluation, FolderError, Incoming, Plan, ScriptFolders, Scripts, Transport, load, load_user,
-};
+use crate::sieve::{Engine, Evaluation, Incoming, Plan, Scripts, Transport};
 use crate::store::{Account, Remembered, Store, StoreError};
 use crate::submission::Submitter;
 
 pub use errand::Errand;
 pub use notices::{Failed, failed};
 pub use quota::QuotaWarning;
+pub use scripts::SiteScripts;
 
 use failure::Failure;
 use gate::Gate;
@@ -66,12 +66,10 @@ pub struct Options {
     pub separator: char,
     /// Whether filters run at all.
     pub filter: bool,
-    /// Site scripts, or folders of them, before the user's.
-    pub before: Vec<PathBuf>,
-    /// The script of users without one.
-    pub default: Option<PathBuf>,
-    /// Site scripts, or folders of them, after the user's.
-    pub after: Vec<PathBuf>,
+    /// Scripts of the site.
+    pub scripts: SiteScripts,
+    /// Scripts of single domains, by the domain of an account's main address.
+    pub domains: Vec<(String, SiteScripts)>,
     /// Bytes a script may have.
     pub script_size: usize,
 }
@@ -238,7 +236,7 @@ impl Sorter {
                 ..Transport::default()
             },
         };
-        let folders = ScriptFolders::of_user(&found.home, self.global_folder(), self.options.script_size);
+        let folders = self.script_folders(found);
         // A filter that reads bodies holds the message about twice: as it is, and decoded.
         let size = if self.engine.needs_whole(scripts) {
             parcel.message.size() * 2
@@ -254,43 +252,6 @@ impl Sorter {
                 folders: &folders,
             },
         )
-    }
-
-    fn scripts(&self, found: &Found) -> Result<Scripts, FolderError> {
-        let Options {
-            filter,
-            before,
-            default,
-            after,
-            script_size,
-            ..
-        } = &self.options;
-        if !filter {
-            return Ok(Scripts::default());
-        }
-        let user = load_user(&found.home, *script_size)?;
-        let default = match (&user, default) {
-            (None, Some(path)) => load(std::slice::from_ref(path), *script_size)?.pop(),
-            _ => None,
-        };
-        Ok(Scripts {
-            before: load(before, *script_size)?,
-            user,
-            default,
-            after: load(after, *script_size)?,
-        })
-    }
-
-    // Where site scripts and users find `include :global`: beside the first site script.
-    fn global_folder(&self) -> Option<PathBuf> {
-        let Options { before, after, .. } = &self.options;
-        let first = before.first().or(after.first())?;
-        let folder = if first.is_dir() {
-            first.as_path()
-        } else {
-            first.parent()?
-        };
-        Some(folder.join("global"))
     }
 }
 

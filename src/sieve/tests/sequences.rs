@@ -19,6 +19,8 @@ fn the_next_runs_while_the_message_is_kept() {
     let copy = "require [\"fileinto\",\"copy\"]; fileinto :copy \"B\";";
     let seen = "require \"imap4flags\"; setflag \"\\\\Seen\";";
     let flagged = "require \"imap4flags\"; keep :flags \"\\\\Flagged\";";
+    let file_and_keep = "require \"fileinto\"; fileinto \"A\"; keep;";
+    // As Pigeonhole's sieve-test answers for each of these sequences (-s), less the flags of a keep that is renewed.
     for (before, user, after, expected) in [
         (&[][..], Some("keep;"), &[][..], "keep"),
         (&[], None, &[], "fileinto Default"),
@@ -33,6 +35,14 @@ fn the_next_runs_while_the_message_is_kept() {
         (&[seen], Some(file), &[], "fileinto A [\\Seen]"),
         (&[flagged], Some(seen), &[], "keep [\\Flagged \\Seen]"),
         (&[flagged], Some(file), &[], "fileinto A"),
+        (&[file_and_keep], Some("discard;"), &[], "fileinto A"),
+        (&[file_and_keep], Some(""), &[], "fileinto A; keep"),
+        (
+            &["redirect \"a@example.net\";"],
+            Some(file),
+            &[],
+            "redirect a@example.net",
+        ),
     ] {
         assert_eq!(
             words(&sequence(before, user, after)),
