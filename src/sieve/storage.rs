@@ -158,6 +158,12 @@ impl Storage {
         }
     }
 
+    /// The home below which they lie.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
     /// The scripts by name; files that have the name of no script are passed over.
     ///
     /// # Errors

@@ -1,38 +1,40 @@
-//! `postroom sieve test`: what a script would do with a message.
+//! What a script would do with a message.
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::config::Config;
 use crate::mail::{Address, MailboxName, ReversePath};
 use crate::message::Message;
 use crate::sieve::{
-    Account, Engine, Evaluation, Incoming, Location, Options, Script, ScriptFolders, ScriptName, Scripts, Transport,
-    load, report,
+    Account, Engine, Evaluation, Incoming, Location, Script, ScriptFolders, ScriptName, Scripts, Transport, load,
+    report,
 };
 
-use super::fault::{Fault, exit};
+use super::super::fault::{Fault, exit};
+use super::super::{print, print_json, rooms};
+use super::trace;
 
-/// Try Sieve scripts.
-#[derive(Debug, clap::Subcommand)]
-pub(super) enum Command {
-    /// Say what a script would do with a message; nothing is done
-    Test {
-        /// Print one JSON object
-        #[arg(long)]
-        json: bool,
-        /// The sender; empty for none
-        #[arg(long, default_value = "sender@example.com", value_name = "ADDR")]
-        from: String,
-        /// The recipient
-        #[arg(long, default_value = "me@example.org", value_name = "ADDR")]
-        to: Address,
-        /// The script
-        script: PathBuf,
-        /// The message
-        message: PathBuf,
-    },
+/// Try a script on a message.
+#[derive(Debug, clap::Args)]
+pub(in super::super) struct Test {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Show what the script tested and did, line by line
+    #[arg(long)]
+    trace: bool,
+    /// The sender; empty for none
+    #[arg(long, default_value = "sender@example.com", value_name = "ADDR")]
+    from: String,
+    /// The recipient
+    #[arg(long, default_value = "me@example.org", value_name = "ADDR")]
+    to: Address,
+    /// The script
+    script: PathBuf,
+    /// The message
+    message: PathBuf,
 }
 
 /// An account with INBOX alone, to which nothing was ever delivered.
@@ -54,28 +56,24 @@ impl Account for Untouched {
     }
 }
 
-pub(super) fn run(file: Option<&Path>, command: &Command) -> Result<u8, Fault> {
-    let Command::Test {
-        json,
-        from,
-        to,
-        script,
-        message,
-    } = command;
-    let config = Config::find(file)?;
-    let reverse_path = match from.as_str() {
+pub(super) fn test(config: &Config, test: &Test) -> Result<u8, Fault> {
+    let reverse_path = match test.from.as_str() {
         "" | "<>" => ReversePath::Null,
         text => ReversePath::Address(
             Address::parse(text).map_err(|error| Fault::new(exit::USAGE, format!("--from {text}: {error}")))?,
         ),
     };
-    let bytes = fs::read(message).map_err(|error| Fault::file(message, &error))?;
-    let evaluation = evaluate(&config, script, &Message::from_bytes(bytes), &reverse_path, to)?;
+    let bytes = fs::read(&test.message).map_err(|error| Fault::file(&test.message, &error))?;
+    let evaluation = evaluate(config, test, &Message::from_bytes(bytes), &reverse_path)?;
     let separator = config.store.separator;
-    if *json {
-        super::print_json(&report(&evaluation, separator))?;
+    if test.json {
+        let mut json = report(&evaluation, separator);
+        if let Some(trace) = &evaluation.trace {
+            json["trace"] = trace::describe(trace);
+        }
+        print_json(&json)?;
     } else {
-        super::print(&for_people(&evaluation, separator))?;
+        print(&for_people(&evaluation, separator))?;
     }
     Ok(if evaluation.error.is_some() {
         exit::DATAERR
@@ -84,19 +82,11 @@ pub(super) fn run(file: Option<&Path>, command: &Command) -> Result<u8, Fault> {
     })
 }
 
-fn evaluate(
-    config: &Config,
-    script: &Path,
-    message: &Message,
-    reverse_path: &ReversePath,
-    to: &Address,
-) -> Result<Evaluation, Fault> {
-    let options = Options {
-        max_redirects: config.sieve.max_redirects,
-        ..Options::default()
-    };
+fn evaluate(config: &Config, test: &Test, message: &Message, reverse_path: &ReversePath) -> Result<Evaluation, Fault> {
+    let Test { script, to, .. } = test;
+    let options = rooms::sieve_options(config);
     let limit = options.max_script_size;
-    let user = load(&[script.to_owned()], limit)
+    let user = load(std::slice::from_ref(script), limit)
         .map_err(|error| Fault::new(exit::DATAERR, error.to_string()))?
         .pop();
     let own = [to.clone()];
@@ -119,21 +109,25 @@ fn evaluate(
     let account = Untouched {
         folders: ScriptFolders::beside(script, limit),
     };
-    Ok(Engine::new(options).run(
-        &Scripts {
-            user,
-            ..Scripts::default()
-        },
-        &incoming,
-        &account,
-    ))
+    let scripts = Scripts {
+        user,
+        ..Scripts::default()
+    };
+    let engine = Engine::new(options);
+    Ok(match test.trace {
+        true => engine.trace(&scripts, &incoming, &account),
+        false => engine.run(&scripts, &incoming, &account),
+    })
 }
 
 fn for_people(evaluation: &Evaluation, separator: char) -> String {
     let json = report(evaluation, separator);
     let mut text = String::new();
+    if let Some(trace) = &evaluation.trace {
+        text.push_str(&format!("{}\n", trace::for_people(trace)));
+    }
     if let Some(error) = &evaluation.error {
-        text.push_str(&format!("error: {error}\n"));
+        text.push_str(&format!("{}\n\n", error.illustrated()));
     }
     for note in &evaluation.notes {
         text.push_str(&format!("note: {note}\n"));
