@@ -9,7 +9,7 @@ use std::sync::Arc;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Group, Uid, User};
 
-use crate::config::{self, Config, DeliveredTo, OverQuota, Relay, SubmissionTls};
+use crate::config::{self, Config, DeliveredTo, OverQuota, Relay, SieveEngine, SubmissionTls};
 use crate::delivery::{self, QuotaWarning, SiteScripts, Sorter};
 use crate::directory::{self, Directory, Found};
 use crate::mail::Threshold;
@@ -56,9 +56,27 @@ pub(super) fn engine(config: &Config) -> Engine {
 
 /// The limits of scripts.
 pub(super) fn sieve_options(config: &Config) -> sieve::Options {
+    let settings = &config.sieve;
+    let limits = &config.sieve_limits;
     sieve::Options {
-        max_redirects: config.sieve.max_redirects,
-        max_script_size: config.sieve.max_script_size,
+        engine: match settings.engine {
+            SieveEngine::Postroom => sieve::EngineKind::Postroom,
+            SieveEngine::SieveRs => sieve::EngineKind::SieveRs,
+        },
+        delimiters: config.directory.delimiters.clone(),
+        separator: config.store.separator,
+        max_redirects: settings.max_redirects,
+        max_script_size: settings.max_script_size,
+        vacation_default_days: settings.vacation_days.min(settings.vacation_max_days) as u64,
+        vacation_max_days: settings.vacation_max_days as u64,
+        max_instructions: limits.instructions,
+        run_time: limits.run_time,
+        user_time: limits.user_time,
+        max_actions: limits.actions,
+        max_include_depth: limits.includes,
+        max_variables: limits.variables,
+        max_variable_size: limits.variable_size,
+        max_parts: limits.parts,
         ..sieve::Options::default()
     }
 }

@@ -23,7 +23,7 @@ pub use print::{example, reference};
 pub use resolved::{HostPort, ListenAddress, ListenProtocol, QuotaSettings, Relay, SubmissionSettings};
 pub use sections::{
     DeliveredTo, DeliverySettings, ExpireRule, Limits, Listen, MailboxSettings, OverQuota, QuotaMailbox, QuotaWarning,
-    SearchSettings, SieveDomain, SieveSettings, StoreSettings, SubmissionTls,
+    SearchSettings, SieveDomain, SieveEngine, SieveLimits, SieveSettings, StoreSettings, SubmissionTls,
 };
 pub use written::{parse_age, show_age};
 
@@ -47,6 +47,8 @@ pub struct Config {
     pub directory: directory::Options,
     /// Scripts of the site.
     pub sieve: SieveSettings,
+    /// Bounds of scripts.
+    pub sieve_limits: SieveLimits,
     /// Scripts of single domains.
     pub sieve_domains: Vec<SieveDomain>,
     /// How mail goes out.

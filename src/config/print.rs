@@ -99,6 +99,7 @@ pub(super) fn config(config: &Config) -> String {
     }
     block(&mut text, &who_of(config));
     block(&mut text, &config.sieve);
+    block(&mut text, &config.sieve_limits);
     for domain in &config.sieve_domains {
         block(&mut text, domain);
     }

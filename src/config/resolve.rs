@@ -12,7 +12,8 @@ use super::{
     Config, DeliverySettings, ExpireRule, Limits, Listen, ListenAddress, ListenProtocol, QuotaMailbox, QuotaSettings,
 };
 use super::{
-    MailboxSettings, QuotaWarning, Relay, SearchSettings, SieveDomain, SieveSettings, StoreSettings, SubmissionSettings,
+    MailboxSettings, QuotaWarning, Relay, SearchSettings, SieveDomain, SieveEngine, SieveLimits, SieveSettings,
+    StoreSettings, SubmissionSettings,
 };
 use crate::directory::{self, OpenError, Source};
 use crate::mail::{Address, Quota, QuotaEffect, QuotaRule};
@@ -63,7 +64,8 @@ impl<'a> File<'a> {
         let quota = self.quota(faults);
         let rules = quota.iter().flat_map(|quota| &quota.mailboxes).map(rule).collect();
         let directory = self.section(Who::INFO, faults, |reader| who(reader, root, rules));
-        let sieve = self.section(SieveSettings::INFO, faults, SieveSettings::read);
+        let sieve = self.section(SieveSettings::INFO, faults, sieve);
+        let sieve_limits = self.section(SieveLimits::INFO, faults, SieveLimits::read);
         let sieve_domains = self.repeated(faults, check_domain);
         let hostname = main
             .as_ref()
@@ -87,6 +89,7 @@ impl<'a> File<'a> {
             listen,
             directory: directory?,
             sieve: sieve?,
+            sieve_limits: sieve_limits?,
             sieve_domains,
             submission: submission?,
             limits: limits?,
@@ -235,6 +238,15 @@ fn check_rule(reader: &mut Reader<'_>, rule: &QuotaMailbox, others: &[QuotaMailb
         }
         _ => {}
     }
+}
+
+fn sieve(reader: &mut Reader<'_>) -> Option<SieveSettings> {
+    let sieve = SieveSettings::read(reader)?;
+    if sieve.engine == SieveEngine::SieveRs && !cfg!(feature = "sieve-rs") {
+        let what = "this postroom is built without sieve-rs";
+        reader.wrong("engine", what, "leave it out, or build with --features sieve-rs");
+    }
+    Some(sieve)
 }
 
 fn check_domain(reader: &mut Reader<'_>, domain: &SieveDomain, others: &[SieveDomain]) {

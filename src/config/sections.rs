@@ -103,6 +103,7 @@ pub(super) const SECTIONS: &[Info] = &[
     Listen::INFO,
     Who::INFO,
     SieveSettings::INFO,
+    SieveLimits::INFO,
     SieveDomain::INFO,
     Submission::INFO,
     Limits::INFO,
@@ -203,6 +204,9 @@ section! {
 section! {
     /// Scripts of the site, and what users' scripts may do.
     pub struct SieveSettings in "sieve" {
+        /// What evaluates scripts: postroom's own engine, or the crate sieve-rs in a postroom that is built with it
+        /// (`--features sieve-rs`), for scripts that were written for Stalwart.
+        engine: SieveEngine as OneOf<SieveEngine> = "postroom";
         /// Whether scripts are run at all; if not, all mail goes to INBOX.
         enabled: bool as Flag = true;
         /// Scripts that run before the user's, or folders of them in order of name.
@@ -213,12 +217,50 @@ section! {
         default: Option<PathBuf> as Optional<PathTo> = none, shown "/etc/postroom/filters/default.sieve";
         /// How often a script may redirect one message; more is an error of the script.
         max_redirects: usize as Number = 4;
+        /// The days of `vacation` without `:days`, in which a sender gets one reply.
+        vacation_days: usize as Count = 7;
+        /// The most days of `vacation`; more is taken for this.
+        vacation_max_days: usize as Count = 365;
         /// The largest script, of users and of the site. One that is larger is not stored, and does not run.
         max_script_size: usize as Memory = "1 MiB";
         /// The most scripts that a user may store.
         max_scripts: usize as Count = 100;
         /// The size of all scripts that a user may store.
         quota: u64 as Size = "8 MiB";
+    }
+}
+
+choice! {
+    /// What evaluates scripts.
+    pub enum SieveEngine {
+        /// Our own engine.
+        Postroom = "postroom",
+        /// The crate sieve-rs.
+        SieveRs = "sieve-rs",
+    }
+}
+
+section! {
+    /// Bounds of what one run of a script may take. A script that meets one ends with an error: its message is kept
+    /// in INBOX, and its owner is told.
+    pub struct SieveLimits in "sieve.limits" {
+        /// The most commands and tests that are executed, with those of included scripts; comparing long values
+        /// counts more.
+        instructions: usize as Count = 100000;
+        /// How long a script may run.
+        run_time: Duration as Period = "10 s";
+        /// How much processor time the scripts of one account may take within a minute.
+        user_time: Duration as Period = "30 s";
+        /// The most actions.
+        actions: usize as Count = 64;
+        /// How deep scripts may include one another.
+        includes: usize as Count = 10;
+        /// The most variables.
+        variables: usize as Count = 200;
+        /// The longest value of a variable; what is longer is cut.
+        variable_size: usize as Memory = "64 KiB";
+        /// The most MIME parts that are looked at.
+        parts: usize as Count = 1000;
     }
 }
 
