@@ -143,8 +143,8 @@ fn over_limit(found: &Found, account: &dyn Account, room: Room<'_>) -> Result<Op
     let admitted = match room {
         Room::Anywhere(size) => found.quota.admits(used, size),
         Room::In(size, targets) => {
-            let mailboxes = targets.iter().map(|target| &target.mailbox);
-            found.quota.admits_into(used, size, mailboxes)
+            let copies = targets.iter().map(|target| (&target.mailbox, size));
+            found.quota.admits_into(used, copies)
         }
     };
     Ok(admitted.err())

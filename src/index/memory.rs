@@ -22,6 +22,8 @@ pub enum Step {
     PlacedIn(String),
     /// A redirect.
     Redirected(Address),
+    /// A program took it: its name, and what tells its arguments from others.
+    Piped(String),
 }
 
 impl Step {
@@ -31,6 +33,7 @@ impl Step {
             Step::Placed(validity) => format!("in {validity}"),
             Step::PlacedIn(mailbox_id) => format!("in {mailbox_id}"),
             Step::Redirected(address) => format!("redirect {}", address.folded()),
+            Step::Piped(label) => format!("pipe {label}"),
         }
     }
 }

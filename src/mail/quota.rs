@@ -167,38 +167,38 @@ impl Quota {
     /// # Errors
     /// The limit that it would pass.
     pub fn admits(&self, used: Usage, size: u64) -> Result<(), OverLimit> {
-        self.fits(used, size, |unit| self.limit(unit).into_iter().collect())
+        self.fits(used, |unit| {
+            self.limit(unit).into_iter().map(|limit| (limit, size)).collect()
+        })
     }
 
-    /// Whether a copy of a message of `size` bytes has room in each of these mailboxes.
+    /// Whether copies of so many bytes have room, each in its mailbox.
     ///
     /// # Errors
     /// The limit that one would pass.
     pub fn admits_into<'a>(
         &self,
         used: Usage,
-        size: u64,
-        mailboxes: impl Iterator<Item = &'a MailboxName> + Clone,
+        copies: impl Iterator<Item = (&'a MailboxName, u64)> + Clone,
     ) -> Result<(), OverLimit> {
-        let limits = |unit| {
-            let limits = mailboxes.clone();
-            limits.filter_map(|name| self.limit_in(name.as_str(), unit)).collect()
-        };
-        self.fits(used, size, limits)
+        self.fits(used, |unit| {
+            let limited = |(name, size): (&MailboxName, u64)| Some((self.limit_in(name.as_str(), unit)?, size));
+            copies.clone().filter_map(limited).collect()
+        })
     }
 
     // Each copy under its own limit, those with the lowest first: the order of the copies does
     // not count.
-    fn fits(&self, used: Usage, size: u64, limits: impl Fn(QuotaUnit) -> Vec<u64>) -> Result<(), OverLimit> {
-        for (unit, used, more) in [
-            (QuotaUnit::Bytes, used.bytes, size.max(1)),
-            (QuotaUnit::Messages, used.messages, 1),
-        ] {
-            let mut limits = limits(unit);
-            limits.sort_unstable();
+    fn fits(&self, used: Usage, copies: impl Fn(QuotaUnit) -> Vec<(u64, u64)>) -> Result<(), OverLimit> {
+        for (unit, used) in [(QuotaUnit::Bytes, used.bytes), (QuotaUnit::Messages, used.messages)] {
+            let mut copies = copies(unit);
+            copies.sort_unstable();
             let mut total = used;
-            for limit in limits {
-                total = total.saturating_add(more);
+            for (limit, size) in copies {
+                total = total.saturating_add(match unit {
+                    QuotaUnit::Bytes => size.max(1),
+                    QuotaUnit::Messages => 1,
+                });
                 if total > limit {
                     return Err(OverLimit { unit, used, limit });
                 }
@@ -401,11 +401,27 @@ mod tests {
             (u64::MAX, 0, u64::MAX, "INBOX", Some((QuotaUnit::Bytes, 1000))),
         ] {
             let names = names(mailboxes);
-            let over = quota().admits_into(Usage { bytes, messages }, size, names.iter()).err();
+            let copies = names.iter().map(|name| (name, size));
+            let over = quota().admits_into(Usage { bytes, messages }, copies).err();
             assert_eq!(
                 over.map(|over| (over.unit, over.limit)),
                 expected,
                 "{bytes} {size} {mailboxes}"
+            );
+        }
+        let copies = |sizes: [u64; 2]| names("INBOX Trash").into_iter().zip(sizes).collect::<Vec<_>>();
+        for (sizes, admitted) in [
+            ([600, 600], true),
+            ([1000, 200], true),
+            ([1001, 0], false),
+            ([600, 601], false),
+        ] {
+            let copies = copies(sizes);
+            let copies = copies.iter().map(|(name, size)| (name, *size));
+            assert_eq!(
+                quota().admits_into(Usage::default(), copies).is_ok(),
+                admitted,
+                "{sizes:?}"
             );
         }
         assert!(Quota::default().admits(Usage::default(), u64::MAX).is_ok());

@@ -42,6 +42,13 @@ pub trait Deliveries: Send + Sync {
 
 /// A message on the disk that no reader sees yet.
 pub trait Staged: Send {
+    /// Writes an edition of the message durably beside it: the copy that these mailboxes get in its place.
+    /// Redelivery knows no editions: it is one delivery, with one key.
+    ///
+    /// # Errors
+    /// Where it cannot be written; it is as if it had not been asked for then.
+    fn add_edition(&mut self, letter: &Letter, mailboxes: &[MailboxName]) -> Result<(), StoreError>;
+
     /// Puts it into mailboxes: durable, numbered and visible when this returns. Of a
     /// delivery that was done before nothing is done again.
     ///

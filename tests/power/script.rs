@@ -13,7 +13,8 @@ pub const HOME: &str = "home";
 /// One line of the script.
 #[derive(Clone, Copy, Debug)]
 pub enum Do {
-    /// A delivery of the message `key` with this many lines into mailboxes with flags; missing ones are made.
+    /// A delivery of the message `key` with this many lines into mailboxes with flags; missing ones are made. Those
+    /// below [`EDITED`] get an edition of it.
     Deliver(u64, usize, &'static [(&'static str, &'static str)]),
     /// A mailbox is made.
     Create(&'static str),
@@ -106,6 +107,7 @@ pub const SCRIPT: &[Do] = &[
     Deliver(8, 3, INBOX),
     Remember("fourth"),
     Deliver(9, 3, INBOX),
+    Deliver(10, 4, &[("INBOX", ""), ("Edited.one", "\\Seen"), ("Edited.two", "")]),
 ];
 
 impl Do {
@@ -182,6 +184,26 @@ pub fn letter(key: u64, lines: usize) -> (Letter, Vec<u8>) {
     let mut stored = Vec::new();
     letter.write_to(&mut stored).expect("memory");
     (letter, stored)
+}
+
+/// Where mailboxes begin whose copies a filter has changed.
+pub const EDITED: &str = "Edited.";
+
+/// The edition of the message of a key, with the bytes as they are stored.
+pub fn edition(key: u64, lines: usize) -> (Letter, Vec<u8>) {
+    let (letter, stored) = letter(key, lines);
+    let trace = Trace {
+        return_path: ReversePath::Null,
+        received: None,
+        original_to: None,
+        delivered_to: None,
+        extra: vec![("X-Edited".to_owned(), key.to_string())],
+    };
+    let letter = Letter::new(letter.message().clone(), &trace);
+    let mut edited = Vec::new();
+    letter.write_to(&mut edited).expect("memory");
+    assert_ne!(edited, stored);
+    (letter, edited)
 }
 
 /// The bytes of the message of a key as they are stored, where the script has it.

@@ -59,9 +59,12 @@ pub fn verify(root: &Path, promise: &Promise, kind: Kind) -> Result<Found, Strin
         }
     }
     let promise = &promise;
-    let ours = SCRIPT.iter().filter_map(|step| match step {
-        Do::Deliver(key, lines, _) => Some((script::letter(*key, *lines).1, *key)),
-        _ => None,
+    let ours = SCRIPT.iter().flat_map(|step| match step {
+        Do::Deliver(key, lines, _) => vec![
+            (script::letter(*key, *lines).1, *key),
+            (script::edition(*key, *lines).1, *key),
+        ],
+        _ => Vec::new(),
     });
     let check = Check {
         promise,
@@ -185,7 +188,11 @@ impl Check<'_> {
             let mut keys: Vec<u64> = Vec::new();
             for message in messages {
                 let Message { uid, base, .. } = message;
+                let edited = message.bytes.windows(10).any(|bytes| bytes == b"X-Edited: ");
                 match self.ours.get(&message.bytes) {
+                    Some(_) if edited != mailbox.starts_with(script::EDITED) => {
+                        return Err(format!("{mailbox}: UID {uid} is another edition"));
+                    }
                     Some(key) => keys.push(*key),
                     None if base.ends_with(".other") || message.bytes.ends_with(b"behind the cut\n") => {}
                     None => {

@@ -240,7 +240,13 @@ pub fn deliver(account: &dyn Account, key: u64, lines: usize, to: &[(&str, &str)
         remember: Vec::new(),
         quota: None,
     };
-    Ok(account
-        .stage(&script::letter(key, lines).0, key)?
-        .publish(publication)?)
+    let edited = publication.targets.iter().map(|target| target.mailbox.clone());
+    let edited: Vec<MailboxName> = edited
+        .filter(|name| name.as_str().starts_with(script::EDITED))
+        .collect();
+    let mut staged = account.stage(&script::letter(key, lines).0, key)?;
+    if !edited.is_empty() {
+        staged.add_edition(&script::edition(key, lines).0, &edited)?;
+    }
+    Ok(staged.publish(publication)?)
 }

@@ -6,9 +6,9 @@ use std::time::SystemTime;
 
 use super::fixture::{Fixture, letter, missing, name, placed, publication};
 use crate::index::{Delivery, Remembered, Step};
-use crate::mail::{Client, DeliveryId, Protocol, ReversePath};
+use crate::mail::{Client, DeliveryId, Protocol, Quota, ReversePath};
 use crate::message::{Letter, Message, Received, Trace};
-use crate::store::{Published, StoreError};
+use crate::store::{Publication, Published, StoreError};
 
 pub(super) fn a_copy_lies_in_each_mailbox(at: &Fixture) {
     at.create("A");
@@ -215,6 +215,117 @@ pub(super) fn a_publication_remembers(at: &Fixture) {
     assert!(!account.remembers(&what).unwrap());
     staged.publish(publication).unwrap();
     assert!(account.remembers(&what).unwrap());
+}
+
+pub(super) fn editions_lie_where_they_belong(at: &Fixture) {
+    let made = placed(deliver_editions(at, EDITED).unwrap());
+    let mut mailboxes: Vec<&str> = made.iter().map(|(mailbox, _)| mailbox.as_str()).collect();
+    mailboxes.sort_unstable();
+    assert_eq!(mailboxes, ["A", "B", "C", "INBOX"]);
+    assert_editions(at);
+    for (mailbox, uid) in made {
+        assert_eq!(at.uids(&mailbox), [uid], "{mailbox}");
+        let whole = edition(mailbox.as_str()).crlf_size();
+        assert_eq!(at.entry(&mailbox, uid).size, whole, "{mailbox}");
+    }
+    assert_eq!(at.flags("B", at.uids("B")[0]), "\\Seen");
+    // The key is that of the message, whatever the editions.
+    assert!(matches!(deliver_editions(at, EDITED), Ok(Published::Before(_))));
+    assert!(matches!(at.deliver(7, &[("INBOX", "")]), Ok(Published::Before(_))));
+    assert_editions(at);
+}
+
+pub(super) fn of_editions_half_done_the_rest_is_done(at: &Fixture) {
+    for name in ["A", "B", "C"] {
+        at.create(name);
+    }
+    let account = at.account();
+    for name in ["A", "INBOX"] {
+        let placed_in = Step::Placed(at.status(name).validity);
+        account.put_step(7, &placed_in, &DeliveryId::new()).unwrap();
+    }
+    let rest = placed(deliver_editions(at, EDITED).unwrap());
+    let mut mailboxes: Vec<&str> = rest.iter().map(|(mailbox, _)| mailbox.as_str()).collect();
+    mailboxes.sort_unstable();
+    assert_eq!(mailboxes, ["B", "C"]);
+    assert_eq!((at.uids("A").len(), at.uids("INBOX").len()), (0, 0));
+    for name in ["B", "C"] {
+        assert_eq!(at.bytes(name, at.uids(name)[0]), bytes_of(&edition(name)), "{name}");
+    }
+    assert!(matches!(deliver_editions(at, EDITED), Ok(Published::Before(_))));
+}
+
+pub(super) fn editions_count_by_their_own_size(at: &Fixture) {
+    let sizes = ["INBOX", "A", "B", "C"].map(|name| edition(name).crlf_size());
+    assert!(sizes[1] != sizes[0]);
+    let all: u64 = sizes.iter().sum();
+    let limited = |bytes| Quota {
+        bytes: Some(bytes),
+        ..Quota::default()
+    };
+    let deliver = |bytes| {
+        let mut publication = publication(DeliveryId::new(), EDITED);
+        publication.quota = Some(limited(bytes));
+        publish_editions(at, publication)
+    };
+    assert!(matches!(deliver(all - 1), Err(StoreError::OverQuota { .. })));
+    assert!(at.uids("A").is_empty());
+    assert_eq!(placed(deliver(all).unwrap()).len(), 4);
+}
+
+pub(super) fn an_edition_that_nobody_gets_is_nothing(at: &Fixture) {
+    let made = placed(deliver_editions(at, &[("INBOX", "")]).unwrap());
+    assert_eq!(at.bytes("INBOX", made[0].1), bytes_of(&edition("INBOX")));
+    assert!(at.uids("A").is_empty());
+    let of_one = placed(publish_editions_of(at, 8, publication(DeliveryId::new(), &[("A", "")])).unwrap());
+    assert_eq!(of_one.len(), 1);
+    assert_eq!(at.bytes("A", of_one[0].1), bytes_of(&edition("A")));
+    at.account().reconcile().unwrap();
+    assert_eq!((at.uids("INBOX").len(), at.uids("A").len()), (1, 1));
+}
+
+const EDITED: &[(&str, &str)] = &[("A", ""), ("INBOX", ""), ("B", "\\Seen"), ("C", "")];
+
+// A and B share an edition, C has one of its own, INBOX has the message.
+fn edition(mailbox: &str) -> Letter {
+    match mailbox {
+        "A" | "B" => letter(700),
+        "C" => letter(7000),
+        _ => letter(7),
+    }
+}
+
+fn bytes_of(letter: &Letter) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    letter.write_to(&mut bytes).unwrap();
+    bytes
+}
+
+fn deliver_editions(at: &Fixture, targets: &[(&str, &str)]) -> Result<Published, StoreError> {
+    publish_editions(at, publication(DeliveryId::new(), targets))
+}
+
+fn publish_editions(at: &Fixture, publication: Publication) -> Result<Published, StoreError> {
+    publish_editions_of(at, 7, publication)
+}
+
+fn publish_editions_of(at: &Fixture, key: u64, publication: Publication) -> Result<Published, StoreError> {
+    for name in ["A", "B", "C"] {
+        at.create(name);
+    }
+    let account = at.account();
+    let mut staged = account.stage(&edition("INBOX"), key)?;
+    staged.add_edition(&edition("A"), &[name("A"), name("B")])?;
+    staged.add_edition(&edition("C"), &[name("C")])?;
+    staged.publish(publication)
+}
+
+fn assert_editions(at: &Fixture) {
+    for name in ["A", "B", "C", "INBOX"] {
+        let uids = at.uids(name);
+        assert_eq!(uids.len(), 1, "{name}");
+        assert_eq!(at.bytes(name, uids[0]), bytes_of(&edition(name)), "{name}");
+    }
 }
 
 pub(super) fn two_at_once_make_one_copy(at: &Fixture) {

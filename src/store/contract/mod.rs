@@ -71,7 +71,8 @@ macro_rules! contract {
                 done_before_it_is_not_done_again, gone_it_does_not_come_back,
                 with_one_mailbox_missing_none_gets_it, of_a_plan_half_done_the_rest_is_done,
                 a_plan_whose_steps_are_done_is_done, a_step_keeps_its_first_delivery, things_are_remembered_for_their_time,
-                a_publication_remembers, two_at_once_make_one_copy, of_two_who_remember_one_is_first,
+                a_publication_remembers, editions_lie_where_they_belong, of_editions_half_done_the_rest_is_done,
+                editions_count_by_their_own_size, an_edition_that_nobody_gets_is_nothing, two_at_once_make_one_copy, of_two_who_remember_one_is_first,
                 many_at_once_have_numbers_of_their_own;
         }
     };

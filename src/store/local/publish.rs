@@ -34,7 +34,21 @@ use crate::store::{Publication, Published, Staged, StoreError, Target};
 #[derive(Debug)]
 pub(super) struct LocalStaged<'account> {
     account: &'account LocalAccount,
-    file: StagedFile,
+    files: StagedFiles,
+}
+
+/// The file of a message, and those of its editions with the mailboxes that get them.
+#[derive(Debug)]
+struct StagedFiles {
+    message: StagedFile,
+    editions: Vec<(Vec<MailboxName>, StagedFile)>,
+}
+
+impl StagedFiles {
+    fn for_mailbox(&self, mailbox: &MailboxName) -> &StagedFile {
+        let edition = self.editions.iter().find(|(mailboxes, _)| mailboxes.contains(mailbox));
+        edition.map_or(&self.message, |(_, file)| file)
+    }
 }
 
 /// The file, and what the index will keep of it.
@@ -70,7 +84,7 @@ impl Drop for StagedFile {
 /// A delivery that waits to be published, and its result.
 #[derive(Debug)]
 pub(super) struct Ticket {
-    file: StagedFile,
+    files: StagedFiles,
     publication: Publication,
     result: Mutex<Option<Result<Published, StoreError>>>,
 }
@@ -133,13 +147,17 @@ impl<'account> LocalStaged<'account> {
             // INTERNALDATE is the file's time, so that an index made anew says the same.
             written: metadata.mtime(),
         };
-        Ok(LocalStaged { account, file })
+        let files = StagedFiles {
+            message: file,
+            editions: Vec::new(),
+        };
+        Ok(LocalStaged { account, files })
     }
 
     /// What waits to be published.
     pub(super) fn ticket(self, publication: Publication) -> Arc<Ticket> {
         Arc::new(Ticket {
-            file: self.file,
+            files: self.files,
             publication,
             result: Mutex::new(None),
         })
@@ -147,6 +165,12 @@ impl<'account> LocalStaged<'account> {
 }
 
 impl Staged for LocalStaged<'_> {
+    fn add_edition(&mut self, letter: &Letter, mailboxes: &[MailboxName]) -> Result<(), StoreError> {
+        let written = LocalStaged::write(self.account, letter, self.files.message.key, None)?;
+        self.files.editions.push((mailboxes.to_vec(), written.files.message));
+        Ok(())
+    }
+
     fn publish(self: Box<Self>, publication: Publication) -> Result<Published, StoreError> {
         let account = self.account;
         let ticket = self.ticket(publication);
@@ -179,6 +203,7 @@ struct Placed<'batch> {
     /// The delivery's place in the batch.
     at: usize,
     ticket: &'batch Ticket,
+    staged: &'batch StagedFile,
     mailbox: MailboxName,
     /// Its numbers; none where it gets them later, because Dovecot held its list.
     numbers: Option<(Uid, ModSeq)>,
@@ -251,8 +276,8 @@ impl LocalAccount {
             tracing::warn!(user = %self.user, %error, "delivered, but the index could not be written; it is mended at the next delivery");
         }
         let copies = placed.iter().map(|copy| {
-            let Ticket { file, publication, .. } = copy.ticket;
-            (publication.quota.as_ref(), &copy.mailbox, &copy.file, file.size)
+            let quota = copy.ticket.publication.quota.as_ref();
+            (quota, &copy.mailbox, &copy.file, copy.staged.size)
         });
         self.grow_maildirsize(index, copies);
         Ok(results)
@@ -267,7 +292,7 @@ impl LocalAccount {
         (at, ticket): (usize, &'batch Ticket),
         placed: &mut Vec<Placed<'batch>>,
     ) -> Result<Option<DeliveryId>, StoreError> {
-        let Some(key) = ticket.file.key else {
+        let Some(key) = ticket.files.message.key else {
             for target in &ticket.publication.targets {
                 self.mailbox_row(transaction, boxes, &target.mailbox)?;
                 // Who appends is told the UID, and can try again.
@@ -281,7 +306,7 @@ impl LocalAccount {
             return Ok(None);
         };
         // Sent twice at once: whether the first stands is not known yet.
-        if placed.iter().any(|copy| copy.ticket.file.key == Some(key)) {
+        if placed.iter().any(|copy| copy.staged.key == Some(key)) {
             return Err(StoreError::UnderWay {
                 user: self.user.clone(),
             });
@@ -325,9 +350,10 @@ impl LocalAccount {
         let Some(quota) = &ticket.publication.quota else {
             return Ok(());
         };
-        let targets = targets.iter().map(|target| &target.mailbox);
-        let others = placed.iter().map(|copy| (&copy.mailbox, copy.ticket.file.size));
-        self.check_quota(transaction, &boxes.rows, quota, (ticket.file.size, targets), others)
+        let copies = targets.iter().map(|target| &target.mailbox);
+        let copies = copies.map(|name| (name, ticket.files.for_mailbox(name).size));
+        let others = placed.iter().map(|copy| (&copy.mailbox, copy.staged.size));
+        self.check_quota(transaction, &boxes.rows, quota, copies, others)
     }
 
     fn place_in<'batch>(
@@ -337,13 +363,13 @@ impl LocalAccount {
         targets: &[&'batch Target],
         placed: &mut Vec<Placed<'batch>>,
     ) -> Result<(), StoreError> {
-        let Some((last, others)) = targets.split_last() else {
-            return Ok(());
-        };
-        for target in others {
-            self.place(boxes, delivery, target, false, placed)?;
+        let staged = |target: &&'batch Target| delivery.1.files.for_mailbox(&target.mailbox);
+        for (nth, target) in targets.iter().enumerate() {
+            let file = staged(target);
+            let last = !targets[nth + 1..].iter().any(|later| std::ptr::eq(staged(later), file));
+            self.place(boxes, delivery, (target, file), last, placed)?;
         }
-        self.place(boxes, delivery, last, true, placed)
+        Ok(())
     }
 
     fn mailbox_row<'boxes>(
@@ -378,7 +404,7 @@ impl LocalAccount {
         &self,
         boxes: &mut Boxes<'_>,
         (at, ticket): (usize, &'batch Ticket),
-        target: &'batch Target,
+        (target, staged): (&'batch Target, &'batch StagedFile),
         last: bool,
         placed: &mut Vec<Placed<'batch>>,
     ) -> Result<(), StoreError> {
@@ -399,8 +425,8 @@ impl LocalAccount {
         };
         let seen = Seen {
             base: match numbers {
-                Some((uid, _)) => ticket.file.minted.with_uid(uid, row.validity),
-                None => ticket.file.minted.as_str().to_owned(),
+                Some((uid, _)) => staged.minted.with_uid(uid, row.validity),
+                None => staged.minted.as_str().to_owned(),
             },
             letters: letters_of(&target.flags, &keywords, ""),
             place: if target.flags.is_empty() {
@@ -410,10 +436,11 @@ impl LocalAccount {
             },
         };
         let to = folder.path().join(seen.relative_path());
-        self.move_or_link(&ticket.file.path, &folder.tmp(), &to, last)?;
+        self.move_or_link(&staged.path, &folder.tmp(), &to, last)?;
         placed.push(Placed {
             at,
             ticket,
+            staged,
             mailbox: target.mailbox.clone(),
             numbers,
             flags: &target.flags,
@@ -527,7 +554,7 @@ impl LocalAccount {
             let row = boxes
                 .get_mut(&copy.mailbox)
                 .expect("a copy was placed, so its row is here");
-            let Ticket { file, publication, .. } = copy.ticket;
+            let (file, publication) = (copy.staged, &copy.ticket.publication);
             if let Some((uid, modseq)) = copy.numbers {
                 let new = MessageRow {
                     uid,
@@ -550,7 +577,7 @@ impl LocalAccount {
         }
         for (ticket, _) in batch.filter(|(_, result)| matches!(result, Ok(Published::Placed(_)))) {
             let Publication { id, remember, .. } = &ticket.publication;
-            if let Some(key) = ticket.file.key {
+            if let Some(key) = ticket.files.message.key {
                 transaction.put_step(key, &Step::Done, id, now)?;
             }
             for (what, seconds) in remember {

@@ -18,14 +18,14 @@ const WORN: u64 = 5120;
 const UNITS: [QuotaUnit; 2] = [QuotaUnit::Bytes, QuotaUnit::Messages];
 
 impl LocalAccount {
-    /// Whether copies of `size` bytes have room in mailboxes, beside all that the transaction
+    /// Whether copies of so many bytes have room in mailboxes, beside all that the transaction
     /// knows: its rows, those that wait in `boxes` to be written, and what is `placed`.
     pub(super) fn check_quota<'a>(
         &self,
         transaction: &Transaction<'_>,
         boxes: &BTreeMap<MailboxName, MailboxRow>,
         quota: &Quota,
-        (size, targets): (u64, impl Iterator<Item = &'a MailboxName> + Clone),
+        copies: impl Iterator<Item = (&'a MailboxName, u64)> + Clone,
         placed: impl Iterator<Item = (&'a MailboxName, u64)>,
     ) -> Result<(), StoreError> {
         if !quota.is_limited() {
@@ -42,14 +42,12 @@ impl LocalAccount {
             });
         let placed = placed.map(|(name, size)| (name.as_str(), size, 1));
         let used = quota.usage(stored.chain(placed));
-        quota
-            .admits_into(used, size, targets)
-            .map_err(|over| StoreError::OverQuota {
-                user: self.user.clone(),
-                unit: over.unit,
-                used: over.used,
-                limit: over.limit,
-            })
+        quota.admits_into(used, copies).map_err(|over| StoreError::OverQuota {
+            user: self.user.clone(),
+            unit: over.unit,
+            used: over.used,
+            limit: over.limit,
+        })
     }
 
     pub(super) fn used(&self, quota: &Quota) -> Result<Usage, StoreError> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::index::{Remembered, Step};
-use crate::mail::{DeliveryId, Placement};
+use crate::mail::{DeliveryId, MailboxName, Placement};
 use crate::message::Letter;
 use crate::store::{Deliveries, Publication, Published, Staged, StoreError, Target};
 
@@ -16,6 +16,7 @@ struct MemoryStaged<'account> {
     account: &'account MemoryAccount,
     key: u64,
     content: Arc<Content>,
+    editions: Vec<(Vec<MailboxName>, Arc<Content>)>,
     written: i64,
 }
 
@@ -25,6 +26,7 @@ impl Deliveries for MemoryAccount {
             account: self,
             key,
             content: Content::of_letter(letter)?,
+            editions: Vec::new(),
             written: now(),
         }))
     }
@@ -56,6 +58,11 @@ impl Deliveries for MemoryAccount {
 }
 
 impl Staged for MemoryStaged<'_> {
+    fn add_edition(&mut self, letter: &Letter, mailboxes: &[MailboxName]) -> Result<(), StoreError> {
+        self.editions.push((mailboxes.to_vec(), Content::of_letter(letter)?));
+        Ok(())
+    }
+
     fn publish(self: Box<Self>, publication: Publication) -> Result<Published, StoreError> {
         self.account.write(|state| {
             if let Some(before) = state.memory.step(self.key, &Step::Done) {
@@ -68,8 +75,9 @@ impl Staged for MemoryStaged<'_> {
                 return Ok(Published::Before(before.clone()));
             }
             if let (None, Some(quota)) = (&before, &publication.quota) {
-                let targets = left.iter().map(|target| &target.mailbox);
-                self.account.check_quota(state, quota, self.content.size, targets)?;
+                let copies = left.iter().map(|target| &target.mailbox);
+                let copies = copies.map(|name| (name, self.content_for(name).size));
+                self.account.check_quota(state, quota, copies)?;
             }
             let placed = left
                 .into_iter()
@@ -85,6 +93,11 @@ impl Staged for MemoryStaged<'_> {
 }
 
 impl MemoryStaged<'_> {
+    fn content_for(&self, mailbox: &MailboxName) -> &Arc<Content> {
+        let edition = self.editions.iter().find(|(mailboxes, _)| mailboxes.contains(mailbox));
+        edition.map_or(&self.content, |(_, content)| content)
+    }
+
     /// The targets that have no copy yet, and the delivery that made one in another.
     fn left<'publication>(
         &self,
@@ -104,18 +117,13 @@ impl MemoryStaged<'_> {
     }
 
     fn place(&self, state: &mut State, target: &Target, id: &DeliveryId) -> Placement {
-        let Content { email_id, card, .. } = &*self.content;
+        let content = self.content_for(&target.mailbox);
+        let Content { email_id, card, .. } = &**content;
         let thread = state.threads.place(*email_id, &card.summary());
         let mailbox = state.mailboxes.get_mut(&target.mailbox);
         let mailbox = mailbox.expect("`left` looked up each target's mailbox");
         let modseq = mailbox.next_modseq();
-        let uid = mailbox.add(
-            self.content.clone(),
-            unique(&target.flags),
-            self.written,
-            thread,
-            modseq,
-        );
+        let uid = mailbox.add(content.clone(), unique(&target.flags), self.written, thread, modseq);
         let step = Step::Placed(mailbox.validity);
         state.memory.put_step(self.key, &step, id);
         Placement {

@@ -57,6 +57,7 @@ fn step_text(step: &Step) -> String {
         Step::Placed(validity) => format!("in {validity}"),
         Step::PlacedIn(mailbox_id) => format!("in {mailbox_id}"),
         Step::Redirected(address) => format!("redirect {}", address.folded()),
+        Step::Piped(label) => format!("pipe {label}"),
     }
 }
 

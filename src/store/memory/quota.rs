@@ -21,10 +21,9 @@ impl MemoryAccount {
         &self,
         state: &State,
         quota: &Quota,
-        size: u64,
-        targets: impl Iterator<Item = &'a MailboxName> + Clone,
+        copies: impl Iterator<Item = (&'a MailboxName, u64)> + Clone,
     ) -> Result<(), StoreError> {
-        let admitted = quota.admits_into(MemoryAccount::used(state, quota), size, targets);
+        let admitted = quota.admits_into(MemoryAccount::used(state, quota), copies);
         admitted.map_err(|over| StoreError::OverQuota {
             user: self.user.clone(),
             unit: over.unit,
