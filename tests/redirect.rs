@@ -80,6 +80,80 @@ fn arrives_at_the_other_server() {
 }
 
 #[test]
+fn the_sender_is_whom_the_site_names() {
+    let secret = "0123456789abcdef0123456789abcdef";
+    for (wanted, prefix) in [
+        ("\"recipient\"", ANN),
+        ("\"bounces@example.org\"", "bounces@example.org"),
+        ("\"srs\"", "SRS0="),
+    ] {
+        let place = Place::new();
+        let relay = Relay::new();
+        let file = place.file("secret", format!("{secret}\n"));
+        let more =
+            format!("redirect_sender = {wanted}\nsrs_domain = \"srs.example.org\"\nsrs_secret_file = {file:?}\n");
+        let mut postroom = Postroom::configured(
+            &place,
+            &Wishes {
+                submission: Some(relay.address),
+                more: &more,
+                ..Wishes::default()
+            },
+        );
+        postroom.give_script("ann", "redirect \"out@example.net\";\n");
+        postroom.serve();
+        assert_eq!(postroom.send("s@example.net", &[ANN], MESSAGE)[0].code, 250);
+        assert_eq!(postroom.send("", &[ANN], MESSAGE)[0].code, 250);
+        let [mail, bounce] = &relay.taken()[..] else {
+            panic!("two redirects")
+        };
+        assert!(mail.from.starts_with(prefix), "{wanted}: {}", mail.from);
+        assert_eq!(bounce.from, "", "{wanted}: a bounce stays one");
+        if prefix == "SRS0=" {
+            returns(&postroom, &relay, &mail.from);
+        }
+    }
+}
+
+/// The bounce of what was redirected finds its way back to the sender; nothing else does.
+fn returns(postroom: &Postroom, relay: &Relay, rewritten: &str) {
+    let decoded = postroom.run(&["srs", "decode", rewritten]);
+    assert_eq!(decoded, b"s@example.net\n");
+    assert_eq!(
+        postroom.run(&["srs", "decode", &rewritten.to_lowercase()]),
+        b"s@example.net\n"
+    );
+    let encoded = postroom.run(&["srs", "encode", "s@example.net"]);
+    assert_eq!(String::from_utf8_lossy(&encoded).trim_end(), rewritten);
+    let bounce = "Subject: undeliverable\n\nno such user\n";
+    let return_to = |from: &str, to: &str| {
+        let output = postroom.run_with_input(&["srs", "return", "-f", from, to], bounce.as_bytes());
+        output.status.code()
+    };
+    assert_eq!(return_to("", rewritten), Some(0));
+    let [mail] = &relay.taken()[..] else {
+        panic!("one bounce")
+    };
+    assert_eq!(
+        (mail.from.as_str(), mail.to.as_slice()),
+        ("", &["s@example.net".to_owned()][..])
+    );
+    assert_eq!(mail.text, bounce);
+    let forged = rewritten.replace("=s@", "=eve@");
+    for (from, to, code) in [
+        ("spammer@example.com", rewritten, 77),
+        ("", &forged, 67),
+        ("", ANN, 67),
+        ("", "x@srs.example.org", 67),
+    ] {
+        assert_eq!(return_to(from, to), Some(code), "{from:?} {to}");
+    }
+    assert!(relay.taken().is_empty());
+    relay.answer("RCPT", "451 4.3.0 later");
+    assert_eq!(return_to("", rewritten), Some(75));
+}
+
+#[test]
 fn refused_for_good_it_stays() {
     let place = Place::new();
     let relay = Relay::new();

@@ -128,7 +128,7 @@ fn bounce(sorter: &Sorter, parcel: &Parcel, outcome: &Outcome) -> Result<(), Cau
         .map_err(|error| Cause::new(format!("cannot bounce a refused message: {}", Cause::of(&error))))
 }
 
-fn read(config: &Config, file: Option<&Path>) -> Result<Message, Fault> {
+pub(super) fn read(config: &Config, file: Option<&Path>) -> Result<Message, Fault> {
     let failed =
         |error: &dyn std::fmt::Display| Fault::new(exit::TEMPFAIL, format!("cannot read the message: {error}"));
     let mut source: Box<dyn Read> = match file {
@@ -181,7 +181,7 @@ fn envelope(arguments: &Arguments, addresses: &[Address], message: &Message) -> 
     })
 }
 
-fn sender(text: &str) -> Result<ReversePath, Fault> {
+pub(super) fn sender(text: &str) -> Result<ReversePath, Fault> {
     let bare = text
         .strip_prefix('<')
         .and_then(|text| text.strip_suffix('>'))

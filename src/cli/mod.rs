@@ -22,6 +22,7 @@ mod rooms;
 mod send;
 mod serve;
 mod sieve;
+mod srs;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -81,6 +82,9 @@ enum Command {
     /// Check an index against its Maildir, measure it, or make it anew
     #[command(subcommand)]
     Index(index::Command),
+    /// Rewrite senders of redirects (SRS), read them back, and return bounces to them
+    #[command(subcommand)]
+    Srs(srs::Command),
     /// Check and show the configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -159,6 +163,7 @@ fn run(Arguments { command, config: file }: Arguments) -> Result<u8, Fault> {
         Command::Message(command) => message::run(file, &command),
         Command::Expire(arguments) => expire::run(file, &arguments),
         Command::Quota(command) => quota::run(file, &command),
+        Command::Srs(command) => srs::run(file, &command),
         Command::Import(arguments) => import::run(file, &arguments),
         Command::Export(arguments) => export::run(file, &arguments),
         Command::Account(command) => account::run(file, &command),

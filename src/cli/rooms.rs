@@ -9,17 +9,22 @@ use std::sync::Arc;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Group, Uid, User};
 
-use crate::config::{self, Config, DeliveredTo, OverQuota, Relay, SieveEngine, SubmissionTls};
-use crate::delivery::{self, QuotaWarning, SiteScripts, Sorter};
+use crate::config::{
+    self, Config, DeliveredTo, OverQuota, ProgramUse, RedirectFrom, Relay, SieveEngine, SubmissionTls,
+};
+use crate::delivery::{self, Programs, QuotaWarning, SiteScripts, Sorter};
 use crate::directory::{self, Directory, Found};
 use crate::mail::Threshold;
 use crate::message::SpoolOptions;
 use crate::sieve::{self, Engine};
 use crate::store::{Account, Disk, LocalStore, Options as StoreOptions, Store};
-use crate::submission::{self, Route, Submitter, Tls};
+use crate::submission::{self, RedirectSender, Route, Srs, Submitter, Tls};
 use crate::telemetry::{self, Format, Level};
 
 use super::fault::{Fault, exit};
+
+/// Characters that a secret has at least.
+const SECRET_MIN: usize = 16;
 
 /// The directory.
 pub(super) fn directory(config: &Config) -> Result<Box<dyn Directory>, Fault> {
@@ -77,8 +82,17 @@ pub(super) fn sieve_options(config: &Config) -> sieve::Options {
         max_variables: limits.variables,
         max_variable_size: limits.variable_size,
         max_parts: limits.parts,
+        programs: sieve::Programs {
+            pipe: may_run(config, ProgramUse::Pipe),
+            filter: may_run(config, ProgramUse::Filter),
+            execute: may_run(config, ProgramUse::Execute),
+        },
         ..sieve::Options::default()
     }
+}
+
+fn may_run(config: &Config, use_: ProgramUse) -> bool {
+    config.programs.folder.is_some() && config.programs.allow.contains(&use_)
 }
 
 /// The sorting table with all that deliveries need.
@@ -103,12 +117,14 @@ pub(super) fn sorter(config: &Config) -> Result<Sorter, Fault> {
         },
         domains: config.sieve_domains.iter().map(domain_scripts).collect(),
         script_size: config.sieve.max_script_size,
+        programs: programs(config),
+        lists: config.sieve.lists.clone(),
     };
     Ok(Sorter::new(
         directory(config)?,
         Arc::new(store(config)),
         engine(config),
-        submitter(config),
+        submitter(config)?,
         options,
     ))
 }
@@ -120,6 +136,18 @@ fn domain_scripts(written: &config::SieveDomain) -> (String, SiteScripts) {
         after: written.after.clone(),
     };
     (written.name.clone(), scripts)
+}
+
+fn programs(config: &Config) -> Option<Programs> {
+    let settings = &config.programs;
+    let allowed = |use_| may_run(config, use_);
+    Some(Programs {
+        folder: settings.folder.clone()?,
+        timeout: settings.timeout,
+        output: settings.output,
+        pipe: allowed(ProgramUse::Pipe),
+        ask: allowed(ProgramUse::Filter) || allowed(ProgramUse::Execute),
+    })
 }
 
 fn warning(written: &config::QuotaWarning) -> QuotaWarning {
@@ -143,7 +171,7 @@ pub(super) fn spool(config: &Config) -> SpoolOptions {
     }
 }
 
-fn submitter(config: &Config) -> Submitter {
+pub(super) fn submitter(config: &Config) -> Result<Submitter, Fault> {
     let settings = &config.submission;
     let (route, tls) = match &settings.relay {
         Relay::None => (Route::None, Tls::None),
@@ -164,13 +192,43 @@ fn submitter(config: &Config) -> Submitter {
             )
         }
     };
-    Submitter::new(submission::Options {
+    Ok(Submitter::new(submission::Options {
         route,
         tls,
         timeout: settings.timeout,
         hostname: config.hostname.clone(),
         notices_from: settings.notices_from.clone(),
-    })
+        redirect_sender: match &settings.redirect_sender {
+            RedirectFrom::Original => RedirectSender::Original,
+            RedirectFrom::Recipient => RedirectSender::Recipient,
+            RedirectFrom::Fixed(address) => RedirectSender::Fixed(address.clone()),
+            RedirectFrom::Srs => match srs(config)? {
+                Some(srs) => RedirectSender::Srs(srs),
+                // The configuration was checked for it.
+                None => RedirectSender::Original,
+            },
+        },
+    }))
+}
+
+/// What rewrites senders, where the settings for it are made.
+pub(super) fn srs(config: &Config) -> Result<Option<Srs>, Fault> {
+    let settings = &config.submission;
+    let (Some(domain), Some(file)) = (&settings.srs_domain, &settings.srs_secret_file) else {
+        return Ok(None);
+    };
+    let secret = fs::read_to_string(file)
+        .map_err(|error| Fault::new(exit::CONFIG, format!("srs_secret_file {}: {error}", file.display())))?;
+    match secret.trim() {
+        secret if secret.len() >= SECRET_MIN => Ok(Some(Srs::new(domain, secret.as_bytes()))),
+        _ => {
+            let what = format!(
+                "srs_secret_file {}: a secret has {SECRET_MIN} characters or more, as from `openssl rand -hex 16`",
+                file.display()
+            );
+            Err(Fault::new(exit::CONFIG, what))
+        }
+    }
 }
 
 /// The account of a user named on the command line, for commands that read it; none

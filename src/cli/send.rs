@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use crate::config::{Config, ListenAddress, ListenProtocol};
 use crate::mail::{Address, Client, DeliveryId, Protocol, ReversePath};
 use crate::message::{Message, Received};
-use crate::smtp::client::{ClientOptions, Exchange, Mail, Report, StartTls, transact};
+use crate::smtp::client::{ClientOptions, Dsn, Exchange, Mail, Report, StartTls, transact};
 use crate::smtp::{Door, LineEnds};
 
 use super::fault::{Fault, exit};
@@ -98,6 +98,7 @@ fn send(
         size: Some(bytes.len() as u64),
         eight_bit: !bytes.is_ascii(),
         smtputf8: !addresses.clone().all(Address::is_ascii),
+        dsn: Dsn::default(),
     };
     let options = ClientOptions {
         door: Door::Lmtp,

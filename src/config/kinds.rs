@@ -12,7 +12,7 @@ use super::written::{
     account, address, because, delimiters, domain, extra, home_folder, limit, mode, number, parse_age, path, percent,
     period, show_age, show_period, size, socket, text, whole, wrong,
 };
-use super::{HostPort, ListenAddress};
+use super::{HostPort, ListenAddress, RedirectFrom};
 use crate::directory::{show_extra, show_size};
 use crate::mail::{Address, Extra, MailboxName, MailboxPattern};
 
@@ -253,6 +253,20 @@ kinds! {
         read |written, _folder| address(written)
             .and_then(|address| if address.domain().is_empty() { Err(wrong(written)) } else { Ok(address) }),
         show |value| quoted(&value.to_string());
+    /// The sender of redirects.
+    Sender: RedirectFrom, "\"original\", \"recipient\", \"srs\" or an address",
+        read |written, folder| match text(written)? {
+            "original" => Ok(RedirectFrom::Original),
+            "recipient" => Ok(RedirectFrom::Recipient),
+            "srs" => Ok(RedirectFrom::Srs),
+            _ => Mailbox::read(written, folder).map(RedirectFrom::Fixed),
+        },
+        show |value| match value {
+            RedirectFrom::Original => quoted("original"),
+            RedirectFrom::Recipient => quoted("recipient"),
+            RedirectFrom::Srs => quoted("srs"),
+            RedirectFrom::Fixed(address) => quoted(&address.to_string()),
+        };
     /// What stands between user and detail.
     Delimiters: String, "signs each of which may stand between user and detail, such as \"+\" or \"+-\", or \"\" for none",
         read |written, _folder| delimiters(written),
@@ -357,6 +371,9 @@ mod tests {
             (read::<Separator>, "\"~\"", None),
             (read::<Domain>, "\"../x\"", None),
             (read::<Mailbox>, "\"ann\"", None),
+            (read::<Sender>, "\"srs\"", Some("\"srs\"")),
+            (read::<Sender>, "\"ann@example.org\"", Some("\"ann@example.org\"")),
+            (read::<Sender>, "\"sender\"", None),
             (read::<User>, "\"ann\"", Some("\"ann\"")),
             (read::<Account>, "\"../x\"", None),
             (read::<Flag>, "\"yes\"", None),

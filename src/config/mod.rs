@@ -20,10 +20,11 @@ use crate::{directory, telemetry};
 
 pub use error::{ConfigError, Fault};
 pub use print::{example, reference};
-pub use resolved::{HostPort, ListenAddress, ListenProtocol, QuotaSettings, Relay, SubmissionSettings};
+pub use resolved::{HostPort, ListenAddress, ListenProtocol, QuotaSettings, RedirectFrom, Relay, SubmissionSettings};
 pub use sections::{
-    DeliveredTo, DeliverySettings, ExpireRule, Limits, Listen, MailboxSettings, OverQuota, QuotaMailbox, QuotaWarning,
-    SearchSettings, SieveDomain, SieveEngine, SieveLimits, SieveSettings, StoreSettings, SubmissionTls,
+    DeliveredTo, DeliverySettings, ExpireRule, Limits, Listen, MailboxSettings, OverQuota, ProgramSettings, ProgramUse,
+    QuotaMailbox, QuotaWarning, SearchSettings, SieveDomain, SieveEngine, SieveLimits, SieveSettings, StoreSettings,
+    SubmissionTls,
 };
 pub use written::{parse_age, show_age};
 
@@ -51,6 +52,8 @@ pub struct Config {
     pub sieve_limits: SieveLimits,
     /// Scripts of single domains.
     pub sieve_domains: Vec<SieveDomain>,
+    /// Programs that scripts may run.
+    pub programs: ProgramSettings,
     /// How mail goes out.
     pub submission: SubmissionSettings,
     /// Bounds of input and load.

@@ -103,6 +103,7 @@ pub(super) fn config(config: &Config) -> String {
     for domain in &config.sieve_domains {
         block(&mut text, domain);
     }
+    block(&mut text, &config.programs);
     block(&mut text, &submission_of(config));
     block(&mut text, &config.limits);
     block(&mut text, &config.store);
@@ -190,6 +191,9 @@ fn submission_of(config: &Config) -> Submission {
         ca_file: "/etc/ssl/certs/ca-certificates.crt".into(),
         timeout: settings.timeout,
         notices_from: Some(settings.notices_from.clone()),
+        redirect_sender: settings.redirect_sender.clone(),
+        srs_domain: settings.srs_domain.clone(),
+        srs_secret_file: settings.srs_secret_file.clone(),
     };
     match &settings.relay {
         Relay::None => {}

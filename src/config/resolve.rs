@@ -12,8 +12,8 @@ use super::{
     Config, DeliverySettings, ExpireRule, Limits, Listen, ListenAddress, ListenProtocol, QuotaMailbox, QuotaSettings,
 };
 use super::{
-    MailboxSettings, QuotaWarning, Relay, SearchSettings, SieveDomain, SieveEngine, SieveLimits, SieveSettings,
-    StoreSettings, SubmissionSettings,
+    MailboxSettings, ProgramSettings, QuotaWarning, RedirectFrom, Relay, SearchSettings, SieveDomain, SieveEngine,
+    SieveLimits, SieveSettings, StoreSettings, SubmissionSettings,
 };
 use crate::directory::{self, OpenError, Source};
 use crate::mail::{Address, Quota, QuotaEffect, QuotaRule};
@@ -67,6 +67,7 @@ impl<'a> File<'a> {
         let sieve = self.section(SieveSettings::INFO, faults, sieve);
         let sieve_limits = self.section(SieveLimits::INFO, faults, SieveLimits::read);
         let sieve_domains = self.repeated(faults, check_domain);
+        let programs = self.section(ProgramSettings::INFO, faults, ProgramSettings::read);
         let hostname = main
             .as_ref()
             .map(|main| main.hostname.clone().unwrap_or_else(system_name));
@@ -91,6 +92,7 @@ impl<'a> File<'a> {
             sieve: sieve?,
             sieve_limits: sieve_limits?,
             sieve_domains,
+            programs: programs?,
             submission: submission?,
             limits: limits?,
             store: store?,
@@ -350,6 +352,11 @@ fn check_static(reader: &mut Reader<'_>, options: &directory::Options, root: &Pa
 
 fn submission(reader: &mut Reader<'_>, hostname: Option<&str>) -> Option<SubmissionSettings> {
     let written = Submission::read(reader)?;
+    let complete = written.srs_domain.is_some() && written.srs_secret_file.is_some();
+    if written.redirect_sender == RedirectFrom::Srs && !complete {
+        let help = "write srs_domain = \"srs.example.org\" and srs_secret_file = \"/etc/postroom/srs-secret\"";
+        reader.wrong("redirect_sender", "rewriting senders needs a domain and a secret", help);
+    }
     let relay = match (written.server, written.sendmail) {
         (Some(_), Some(_)) => {
             let what = "`server` and `sendmail` cannot both be set";
@@ -369,6 +376,9 @@ fn submission(reader: &mut Reader<'_>, hostname: Option<&str>) -> Option<Submiss
         relay,
         timeout: written.timeout,
         notices_from: written.notices_from.or_else(postmaster)?,
+        redirect_sender: written.redirect_sender,
+        srs_domain: written.srs_domain,
+        srs_secret_file: written.srs_secret_file,
     })
 }
 

@@ -96,6 +96,25 @@ pub struct SubmissionSettings {
     pub timeout: Duration,
     /// The sender of notices.
     pub notices_from: Address,
+    /// The sender of redirects.
+    pub redirect_sender: RedirectFrom,
+    /// The domain of senders that are rewritten.
+    pub srs_domain: Option<String>,
+    /// Where the secret lies that makes their hashes.
+    pub srs_secret_file: Option<PathBuf>,
+}
+
+/// The sender of redirects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RedirectFrom {
+    /// That of the message.
+    Original,
+    /// The account that redirects it.
+    Recipient,
+    /// That of the message, rewritten.
+    Srs,
+    /// One address for all.
+    Fixed(Address),
 }
 
 /// To whom outgoing mail is handed.

@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::kinds::{
     Account, Age, Choice, Count, Delimiters, Domain, ExtraBytes, ExtraMessages, Flag, HomeFolder, Kind, Lasting, List,
     Mailbox, Mailboxes, Memory, Mode, NewMailbox, Number, OneOf, Optional, PathTo, Percent, Period, QuotaBytes,
-    QuotaMessages, Separator, Server, Size, Socket, User, UserId, Word,
+    QuotaMessages, Sender, Separator, Server, Size, Socket, User, UserId, Word,
 };
 use super::reader::{Info, Reader, Section, Setting};
-use super::{HostPort, ListenAddress, ListenProtocol};
+use super::{HostPort, ListenAddress, ListenProtocol, RedirectFrom};
 use crate::directory::TableFormat;
 use crate::mail::{Address, Extra, MailboxName, MailboxPattern, QuotaUnit};
 use crate::telemetry::{Format, Level};
@@ -105,6 +105,7 @@ pub(super) const SECTIONS: &[Info] = &[
     SieveSettings::INFO,
     SieveLimits::INFO,
     SieveDomain::INFO,
+    ProgramSettings::INFO,
     Submission::INFO,
     Limits::INFO,
     StoreSettings::INFO,
@@ -227,6 +228,9 @@ section! {
         max_scripts: usize as Count = 100;
         /// The size of all scripts that a user may store.
         quota: u64 as Size = "8 MiB";
+        /// Where the site's external lists lie (RFC 6134), a file for each, by its name: one entry a line, `#`
+        /// begins a comment. Users have theirs in `sieve/lists` of the home; the site's come first.
+        lists: Option<PathBuf> as Optional<PathTo> = none, shown "/etc/postroom/lists";
     }
 }
 
@@ -237,6 +241,18 @@ choice! {
         Postroom = "postroom",
         /// The crate sieve-rs.
         SieveRs = "sieve-rs",
+    }
+}
+
+choice! {
+    /// What scripts may run programs for.
+    pub enum ProgramUse {
+        /// To give them the message for good (`vnd.dovecot.pipe`).
+        Pipe = "pipe",
+        /// To have them change it (`vnd.dovecot.filter`).
+        Filter = "filter",
+        /// To ask them something (`vnd.dovecot.execute`).
+        Execute = "execute",
     }
 }
 
@@ -280,6 +296,23 @@ section! {
     }
 }
 
+section! {
+    /// Programs that scripts may run with a message on their standard input, as Dovecot's extprograms do.
+    /// They run as the user that `serve` runs as, with HOME, USER, HOST, SENDER, RECIPIENT, ORIG_RECIPIENT
+    /// and PATH as their environment, and without a shell.
+    pub struct ProgramSettings in "sieve.programs" {
+        /// Where the programs lie: plain files that nobody but their owner may write to. Without it, scripts
+        /// run none.
+        folder: Option<PathBuf> as Optional<PathTo> = none, shown "/etc/postroom/programs";
+        /// For which actions of scripts they are run.
+        allow: Vec<ProgramUse> as List<OneOf<ProgramUse>> = ["pipe", "filter", "execute"];
+        /// How long a program may run; then it is ended.
+        timeout: Duration as Period = "10 s";
+        /// How much a program may write to its standard output; at more it is ended.
+        output: usize as Memory = "1 MiB";
+    }
+}
+
 choice! {
     /// How the way to the submission server is protected.
     pub enum SubmissionTls {
@@ -309,6 +342,15 @@ section! {
         timeout: Duration as Period = "60 s";
         /// The sender of notices. Without it, the postmaster of `hostname`.
         notices_from: Option<Address> as Optional<Mailbox> = none, shown "postmaster@example.org";
+        /// Who is named to the next server as the sender of what users redirect: `original` is the
+        /// message's own, of which servers that check SPF may think ill; `recipient` is the user who
+        /// redirects it, who then gets the bounces; `srs` is the original one, rewritten to an address in
+        /// `srs_domain`; an address is that one for all. Bounces are redirected without any sender.
+        redirect_sender: RedirectFrom as Sender = "original";
+        /// The domain of senders that `srs` rewrites. Its mail must come to `postroom srs return`.
+        srs_domain: Option<String> as Optional<Domain> = none, shown "srs.example.org";
+        /// The file with the secret for `srs`, sixteen characters or more. All hosts of a site have the same.
+        srs_secret_file: Option<PathBuf> as Optional<PathTo> = none, shown "/etc/postroom/srs-secret";
     }
 }
 

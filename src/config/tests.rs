@@ -139,10 +139,8 @@ fn settings_that_are_left_out_are_shown_with_their_defaults() {
     let shown = parse(MINIMAL).to_toml();
     let shown: toml::Table = toml::from_str(&shown).unwrap();
     for section in SECTIONS.iter().filter(|section| !section.repeated) {
-        let values = match section.name {
-            "" => &shown,
-            name => shown[name].as_table().unwrap(),
-        };
+        let levels = section.name.split('.').filter(|level| !level.is_empty());
+        let values = levels.fold(&shown, |table, level| table[level].as_table().unwrap());
         for setting in section.settings {
             if let Some(default) = setting.default.filter(|_| setting.key != "domains") {
                 let default: toml::Table = toml::from_str(&format!("x = {default}")).unwrap();

@@ -1,25 +1,59 @@
 //! Carrying out a plan: stage, submit, publish, and then what holds nothing up.
 
-use crate::mail::{Address, Cause, Flags, MailboxName, Outcome, Refusal};
-use crate::message::{Letter, Received, Trace};
-use crate::sieve::{Action, Plan, VacationReply};
-use crate::store::{Publication, Published, Remembered, Step, StoreError, Target};
-use crate::submission::{Content, Kind, NamedAddress, Notification, Vacation, already_redirected};
+use crate::mail::{Address, Flags, MailboxName, Outcome, Refusal, SpecialUse};
+use crate::message::Message;
+use crate::sieve::{Action, Fcc, Plan, RedirectDsn, VacationReply};
+use crate::store::{Published, Remembered, Step, StoreError};
 
 use super::errand::Errand;
 use super::failure::{Failure, over_quota};
 use super::notices::placements;
 use super::quota::Room;
-use super::{CORRESPONDENTS_KEPT, DeliveredTo, Delivery, Sorter, correspondents};
+use super::{Delivery, Sorter};
 
 /// A plan sorted by stroke.
 #[derive(Default)]
-struct Wishes {
-    files: Vec<(MailboxName, Flags, bool)>,
-    redirects: Vec<Address>,
-    vacations: Vec<VacationReply>,
-    notifications: Vec<(String, Vec<Address>, String, u8)>,
-    remember: Vec<(Remembered, u64)>,
+pub(super) struct Wishes {
+    pub(super) files: Vec<Filing>,
+    pub(super) redirects: Vec<Redirect>,
+    pub(super) pipes: Vec<Pipe>,
+    pub(super) vacations: Vec<VacationReply>,
+    pub(super) notifications: Vec<Notify>,
+    pub(super) remember: Vec<(Remembered, u64)>,
+}
+
+/// A copy for a mailbox, as a script wants it.
+pub(super) struct Filing {
+    pub(super) mailbox: MailboxName,
+    pub(super) flags: Flags,
+    pub(super) create: bool,
+    pub(super) special_use: Option<SpecialUse>,
+    pub(super) edition: Option<Message>,
+}
+
+/// A redirect.
+pub(super) struct Redirect {
+    pub(super) address: Address,
+    pub(super) dsn: RedirectDsn,
+    pub(super) edition: Option<Message>,
+}
+
+/// A message for a program.
+pub(super) struct Pipe {
+    pub(super) program: String,
+    pub(super) arguments: Vec<String>,
+    pub(super) attempt: bool,
+    pub(super) edition: Option<Message>,
+}
+
+/// A notification.
+pub(super) struct Notify {
+    pub(super) method: String,
+    pub(super) addresses: Vec<Address>,
+    pub(super) from: Option<String>,
+    pub(super) message: String,
+    pub(super) importance: u8,
+    pub(super) fcc: Option<Fcc>,
 }
 
 impl Wishes {
@@ -27,24 +61,60 @@ impl Wishes {
     fn of(plan: Plan, keep_in: &MailboxName) -> Result<Wishes, String> {
         let mut wishes = Wishes::default();
         for planned in plan.actions {
+            let edition = planned.edition;
             match planned.action {
-                Action::Keep { flags } => wishes.files.push((keep_in.clone(), flags, true)),
+                Action::Keep { flags } => wishes.files.push(Filing {
+                    mailbox: keep_in.clone(),
+                    flags,
+                    create: true,
+                    special_use: None,
+                    edition,
+                }),
                 Action::FileInto {
-                    mailbox, flags, create, ..
-                } => wishes.files.push((mailbox, flags, create)),
-                Action::Redirect { address, .. } => wishes.redirects.push(address),
-                Action::Discard | Action::Pipe { .. } => {}
+                    mailbox,
+                    flags,
+                    create,
+                    special_use,
+                    ..
+                } => wishes.files.push(Filing {
+                    mailbox,
+                    flags,
+                    create,
+                    special_use,
+                    edition,
+                }),
+                Action::Redirect { address, dsn, .. } => wishes.redirects.push(Redirect { address, dsn, edition }),
+                Action::Pipe {
+                    program,
+                    arguments,
+                    attempt,
+                    ..
+                } => wishes.pipes.push(Pipe {
+                    program,
+                    arguments,
+                    attempt,
+                    edition,
+                }),
+                Action::Discard => {}
                 Action::Reject { reason, .. } => return Err(reason),
                 Action::Vacation(reply) => wishes.vacations.push(reply),
                 Action::Notify {
                     method,
                     addresses,
+                    from,
                     message,
                     importance,
-                    ..
-                } => {
-                    wishes.notifications.push((method, addresses, message, importance));
-                }
+                    fcc,
+                    // RFC 5436 §2.5: no option is defined for mailto.
+                    options: _,
+                } => wishes.notifications.push(Notify {
+                    method,
+                    addresses,
+                    from,
+                    message,
+                    importance,
+                    fcc,
+                }),
             }
         }
         wishes.remember = plan
@@ -55,9 +125,16 @@ impl Wishes {
         Ok(wishes)
     }
 
-    // Whether something leaves this host, which no transaction takes back.
+    // Whether something leaves the store, which no transaction takes back.
     fn reach_out(&self) -> bool {
-        !self.redirects.is_empty() || !self.vacations.is_empty() || !self.notifications.is_empty()
+        let Wishes {
+            redirects,
+            pipes,
+            vacations,
+            notifications,
+            ..
+        } = self;
+        !(redirects.is_empty() && pipes.is_empty() && vacations.is_empty() && notifications.is_empty())
     }
 }
 
@@ -80,36 +157,30 @@ impl Sorter {
         {
             return Ok((outcome, Vec::new()));
         }
-        let mut targets = self.targets(delivery, std::mem::take(&mut wishes.files));
-        let letter =
-            Letter::new(delivery.parcel.message.clone(), &self.trace(delivery)).to(&delivery.recipient.address);
-        if !targets.is_empty()
-            && let Some(outcome) = self.full(delivery, Room::In(letter.crlf_size(), &targets))?
+        let mut copies = self.copies(delivery, std::mem::take(&mut wishes.files));
+        if !copies.is_empty()
+            && let Some(outcome) = self.full(delivery, Room::In(&copies.sizes()))?
         {
             return Ok((outcome, Vec::new()));
         }
-        let stage = || delivery.account.stage(&letter, delivery.key);
-        let mut staged = match targets.is_empty() {
-            true => None,
-            false => Some(stage()?),
-        };
-        let (redirected, kept) = self.redirect(delivery, &wishes.redirects)?;
-        if kept && !targets.iter().any(|target| target.mailbox.is_inbox()) {
-            targets.push(Target {
-                mailbox: MailboxName::inbox(),
-                flags: Flags::new(),
-            });
-            staged = Some(staged.map_or_else(stage, Ok)?);
+        let mut staged = copies.stage(delivery)?;
+        let (redirected, kept) = self.reach_out(delivery, &wishes, !copies.is_empty())?;
+        if kept && copies.keep_in_inbox(delivery) {
+            // Staged anew: what was staged, nobody has seen yet.
+            staged = copies.stage(delivery)?;
         }
         let remember = std::mem::take(&mut wishes.remember);
         let outcome = match staged {
             Some(staged) => {
-                let publication = self.publication(delivery, targets, remember);
+                let publication = self.publication(delivery, copies.targets(), remember);
                 let published = match staged.publish(publication.clone()) {
                     // Others may have made room that the index does not know of yet.
                     Err(StoreError::OverQuota { .. }) => {
                         delivery.account.reconcile()?;
-                        stage()?.publish(publication)
+                        match copies.stage(delivery)? {
+                            Some(staged) => staged.publish(publication),
+                            None => Ok(Published::Placed(Vec::new())),
+                        }
                     }
                     published => published,
                 };
@@ -128,6 +199,15 @@ impl Sorter {
             errands.push(Errand::warn(delivery));
         }
         Ok((outcome, errands))
+    }
+
+    // Answers who got it, and whether a copy must stay here because somebody did not.
+    fn reach_out(&self, delivery: &Delivery<'_>, wishes: &Wishes, filed: bool) -> Result<(Vec<String>, bool), Failure> {
+        let (mut redirected, kept) = self.redirect(delivery, &wishes.redirects)?;
+        let elsewhere = filed || kept || !redirected.is_empty();
+        let (piped, kept_too) = self.pipe(delivery, &wishes.pipes, elsewhere)?;
+        redirected.extend(piped);
+        Ok((redirected, kept || kept_too))
     }
 
     // Asked before what cannot be undone, and before a refusal: was all of it done before?
@@ -157,140 +237,6 @@ impl Sorter {
         match self.is_full(found, &recipient.address, reverse_path, room)? {
             None => Ok(None),
             Some(full) => Ok(Some(self.again(delivery)?.unwrap_or(full))),
-        }
-    }
-
-    // Each mailbox once, all existing: what cannot be made is replaced by INBOX.
-    fn targets(&self, delivery: &Delivery<'_>, files: Vec<(MailboxName, Flags, bool)>) -> Vec<Target> {
-        let mut targets: Vec<Target> = Vec::new();
-        for (mailbox, flags, create) in files {
-            let mailbox = match self.ready(delivery, &mailbox, create) {
-                Ok(()) => mailbox,
-                Err(why) => {
-                    let name = mailbox.to_separated(self.options.separator);
-                    self.tell_of_action(delivery, &format!("file into {name}"), &why);
-                    MailboxName::inbox()
-                }
-            };
-            if !targets.iter().any(|target| target.mailbox == mailbox) {
-                targets.push(Target { mailbox, flags });
-            }
-        }
-        targets
-    }
-
-    fn ready(&self, delivery: &Delivery<'_>, mailbox: &MailboxName, create: bool) -> Result<(), String> {
-        match delivery.account.has_mailbox(mailbox) {
-            Ok(true) => Ok(()),
-            Ok(false) if create || self.options.create_mailboxes || mailbox.is_inbox() => delivery
-                .account
-                .create_mailbox(mailbox)
-                .map_err(|error| Cause::of(&error).to_string()),
-            Ok(false) => Err("there is no such mailbox; `fileinto :create` would make it".to_owned()),
-            Err(error) => Err(Cause::of(&error).to_string()),
-        }
-    }
-
-    fn trace(&self, delivery: &Delivery<'_>) -> Trace {
-        let Delivery { parcel, recipient, .. } = delivery;
-        let envelope = &parcel.envelope;
-        let alone = envelope.recipients.len() == 1;
-        let shown = alone.then(|| recipient.address.clone());
-        let delivered_to = match self.options.delivered_to {
-            DeliveredTo::Single => shown.clone(),
-            DeliveredTo::Always => Some(recipient.address.clone()),
-            DeliveredTo::Never => None,
-        };
-        let original = recipient
-            .original
-            .clone()
-            .filter(|original| *original != recipient.address);
-        Trace {
-            return_path: envelope.reverse_path.clone(),
-            received: Some(Received {
-                client: envelope.client.clone(),
-                hostname: self.options.hostname.clone(),
-                id: parcel.id.clone(),
-                recipient: shown,
-                time: parcel.message.received(),
-            }),
-            original_to: original,
-            delivered_to,
-            extra: Vec::new(),
-        }
-    }
-
-    // Answers to whom it was redirected, and whether a copy must stay here because a
-    // redirect was refused for good or would make a loop.
-    fn redirect(&self, delivery: &Delivery<'_>, addresses: &[Address]) -> Result<(Vec<String>, bool), Failure> {
-        let Delivery {
-            parcel,
-            recipient,
-            found,
-            account,
-            key,
-            ..
-        } = delivery;
-        let owner = found.addresses.first().unwrap_or(&recipient.address);
-        let (mut redirected, mut kept) = (Vec::new(), false);
-        for address in addresses {
-            let about = format!("redirect to {address}");
-            if already_redirected(parcel.message.header(), owner) {
-                self.tell_of_action(
-                    delivery,
-                    &about,
-                    "the message has come back from an earlier redirect of yours",
-                );
-                kept = true;
-                continue;
-            }
-            let step = Step::Redirected(address.clone());
-            if account.step(*key, &step)?.is_none() {
-                let content = Content::redirect(&parcel.message, owner, parcel.envelope.smtputf8);
-                let sent =
-                    self.submitter
-                        .submit(&parcel.envelope.reverse_path, std::slice::from_ref(address), &content);
-                match sent {
-                    Ok(_) => account.put_step(*key, &step, &parcel.id)?,
-                    Err(error) if error.kind() == Kind::Permanent => {
-                        self.tell_of_action(delivery, &about, &Cause::of(&error).to_string());
-                        kept = true;
-                        continue;
-                    }
-                    Err(source) => {
-                        return Err(Failure::Redirect {
-                            address: address.to_string(),
-                            source,
-                        });
-                    }
-                }
-            }
-            redirected.push(address.to_string());
-        }
-        Ok((redirected, kept))
-    }
-
-    fn publication(
-        &self,
-        delivery: &Delivery<'_>,
-        targets: Vec<Target>,
-        mut remember: Vec<(Remembered, u64)>,
-    ) -> Publication {
-        let Delivery {
-            parcel,
-            recipient,
-            found,
-            ..
-        } = delivery;
-        if found.quota.is_limited() {
-            let pair = correspondents(&parcel.envelope.reverse_path, &recipient.address);
-            remember.push((pair, CORRESPONDENTS_KEPT));
-        }
-        Publication {
-            targets,
-            id: parcel.id.clone(),
-            remember,
-            quota: Some(found.quota.clone()),
         }
     }
 
@@ -344,82 +290,5 @@ impl Sorter {
             redirected,
             again: false,
         })
-    }
-
-    // At most once: it is remembered, durably, before it is sent.
-    fn replies(&self, delivery: &Delivery<'_>, replies: Vec<VacationReply>) -> Vec<Errand> {
-        let mut errands = Vec::new();
-        let Delivery {
-            parcel,
-            recipient,
-            found,
-            account,
-            ..
-        } = delivery;
-        for reply in replies {
-            let memory = Remembered::Reply {
-                handle: reply.handle,
-                address: reply.address.clone(),
-            };
-            match account.remember(&memory, reply.period.seconds()) {
-                Ok(true) => {}
-                Ok(false) => continue,
-                Err(error) => {
-                    tracing::warn!(id = %parcel.id, user = %found.user, %error, "no vacation reply: it could not be remembered");
-                    continue;
-                }
-            }
-            let own = found.addresses.first().unwrap_or(&recipient.address);
-            let nameless = |address: &Address| NamedAddress {
-                name: String::new(),
-                address: address.clone(),
-            };
-            let vacation = Vacation {
-                to: nameless(&reply.address),
-                from: reply
-                    .from
-                    .as_deref()
-                    .and_then(NamedAddress::parse)
-                    .unwrap_or_else(|| nameless(own)),
-                subject: reply.subject,
-                text: reply.message,
-                mime: reply.mime,
-            };
-            let content = self.submitter.composer().vacation(&vacation, &parcel.message);
-            errands.push(Errand::of(delivery, "vacation reply", vec![reply.address], content));
-        }
-        errands
-    }
-
-    fn notifications(
-        &self,
-        delivery: &Delivery<'_>,
-        notifications: Vec<(String, Vec<Address>, String, u8)>,
-    ) -> Vec<Errand> {
-        let mut errands = Vec::new();
-        let Delivery {
-            parcel,
-            recipient,
-            found,
-            ..
-        } = delivery;
-        let owner = found.addresses.first().unwrap_or(&recipient.address);
-        for (method, to, message, importance) in notifications {
-            if to.is_empty() {
-                tracing::warn!(id = %parcel.id, user = %found.user, method, "no notification: only mailto is known");
-                continue;
-            }
-            let notification = Notification {
-                to: to.clone(),
-                owner: owner.clone(),
-                from: None,
-                method,
-                message,
-                importance,
-            };
-            let content = self.submitter.composer().notification(&notification, &parcel.message);
-            errands.push(Errand::of(delivery, "notification", to, content));
-        }
-        errands
     }
 }

@@ -30,6 +30,14 @@ pub(super) enum Failure {
         #[source]
         source: SubmitError,
     },
+    /// A program could not take the message yet.
+    #[error("cannot pipe to {program}: {why}")]
+    Program {
+        /// Its name.
+        program: String,
+        /// Why.
+        why: String,
+    },
     /// The message itself cannot be read back.
     #[error("cannot read the spooled message")]
     Spool(#[source] io::Error),

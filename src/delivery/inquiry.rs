@@ -2,29 +2,73 @@
 
 use std::io;
 
-use crate::mail::MailboxName;
-use crate::sieve::{Account as Asked, Location, Script, ScriptFolders, ScriptName};
-use crate::store::{Account, Remembered};
+use crate::mail::{MailboxName, SpecialUse};
+use crate::sieve::{Account as Asked, Location, ProgramError, ProgramOutput, Script, ScriptFolders, ScriptName};
+use crate::store::{MailboxStatus, Remembered};
 
-/// Answers a script from the store.
+use super::lists::Lists;
+use super::{Delivery, Sorter};
+
+/// Answers a script from the store, the site's programs and the lists.
 pub(super) struct Inquiry<'a> {
-    pub(super) account: &'a dyn Account,
+    pub(super) sorter: &'a Sorter,
+    pub(super) delivery: &'a Delivery<'a>,
     pub(super) folders: &'a ScriptFolders,
+}
+
+impl Inquiry<'_> {
+    fn lists(&self) -> Lists {
+        Lists::new(self.sorter.options.lists.as_deref(), &self.delivery.found.home)
+    }
+
+    fn mailbox_where(&self, wanted: impl Fn(&MailboxStatus) -> bool) -> Option<MailboxName> {
+        let mailboxes = self.delivery.account.mailboxes().unwrap_or_default();
+        mailboxes.into_iter().find(wanted).map(|status| status.name)
+    }
 }
 
 impl Asked for Inquiry<'_> {
     fn mailbox_exists(&self, mailbox: &MailboxName) -> bool {
-        self.account.has_mailbox(mailbox).unwrap_or(false)
+        self.delivery.account.has_mailbox(mailbox).unwrap_or(false)
     }
 
     // Where it cannot be told, the message counts as not seen: rather twice than lost.
     fn seen(&self, id: &str) -> bool {
-        self.account
+        self.delivery
+            .account
             .remembers(&Remembered::Duplicate(id.to_owned()))
             .unwrap_or(false)
     }
 
     fn include(&self, location: Location, name: &ScriptName) -> io::Result<Option<Script>> {
         self.folders.include(location, name)
+    }
+
+    fn mailbox_with_id(&self, id: &str) -> Option<MailboxName> {
+        self.mailbox_where(|status| status.mailbox_id == id)
+    }
+
+    fn mailbox_for(&self, special_use: SpecialUse) -> Option<MailboxName> {
+        self.mailbox_where(|status| status.special_use == Some(special_use))
+    }
+
+    fn special_use(&self, mailbox: &MailboxName) -> Option<SpecialUse> {
+        let status = self.delivery.account.status(mailbox).ok()?;
+        status.special_use
+    }
+
+    fn list_contains(&self, list: &str, value: &str) -> io::Result<Option<bool>> {
+        self.lists().contains(list, value)
+    }
+
+    fn list_members(&self, list: &str) -> io::Result<Option<Vec<String>>> {
+        self.lists().members(list)
+    }
+
+    fn run_program(&self, name: &str, arguments: &[String], input: &[u8]) -> Result<ProgramOutput, ProgramError> {
+        let Some(programs) = &self.sorter.options.programs else {
+            return Err(ProgramError::None(name.to_owned()));
+        };
+        programs.ask(&self.sorter.call(self.delivery, name, arguments), input)
     }
 }

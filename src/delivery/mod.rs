@@ -4,20 +4,27 @@
 //! [`Sorter::deliver`] after the message is complete; both end in an [`Outcome`],
 //! whatever goes wrong on the way.
 //!
-//! A plan is carried out in three strokes: stage the bytes durably, submit redirects
-//! (they cannot be undone, so they come after what may fail), publish. Replies of
+//! A plan is carried out in three strokes: stage the bytes durably, submit redirects and run
+//! programs (they cannot be undone, so they come after what may fail), publish. Replies of
 //! `vacation`, notifications and warnings about the quota are [`Errand`]s for afterwards:
 //! they hold nothing up, not even the answer.
 
 mod carry_out;
+mod copies;
 mod errand;
 mod failure;
 mod gate;
 mod inquiry;
 mod key;
+mod lists;
 mod notices;
+mod outward;
+mod programs;
 mod quota;
+mod replies;
 mod scripts;
+#[cfg(test)]
+mod tests;
 mod under_way;
 
 use std::path::Path;
@@ -32,6 +39,7 @@ use crate::submission::Submitter;
 
 pub use errand::Errand;
 pub use notices::{Failed, failed};
+pub use programs::Programs;
 pub use quota::QuotaWarning;
 pub use scripts::SiteScripts;
 
@@ -72,6 +80,10 @@ pub struct Options {
     pub domains: Vec<(String, SiteScripts)>,
     /// Bytes a script may have.
     pub script_size: usize,
+    /// The programs that scripts may run; none: none.
+    pub programs: Option<Programs>,
+    /// Where the site's external lists lie (RFC 6134).
+    pub lists: Option<PathBuf>,
 }
 
 /// When Delivered-To is written.
@@ -217,7 +229,6 @@ impl Sorter {
             parcel,
             recipient,
             found,
-            account,
             ..
         } = delivery;
         let incoming = Incoming {
@@ -248,7 +259,8 @@ impl Sorter {
             scripts,
             &incoming,
             &Inquiry {
-                account: *account,
+                sorter: self,
+                delivery,
                 folders: &folders,
             },
         )

@@ -1,9 +1,9 @@
 //! What is told to people: owners of accounts, and senders of refused mail.
 
-use crate::mail::{Address, DeliveryId, Flags, MailboxName, Outcome, Placement, Recipient, ReversePath};
+use crate::mail::{Address, DeliveryId, Flags, MailboxName, Outcome, Placement, Quota, Recipient, ReversePath};
 use crate::message::{Letter, Message, Trace};
-use crate::sieve::{FolderError, ScriptError};
-use crate::store::{Account, Publication, Published, Remembered, Target};
+use crate::sieve::{ErrorKind, FolderError, ScriptError};
+use crate::store::{Account, Publication, Published, Remembered, StoreError, Target};
 use crate::submission::SubmitError;
 
 /// A recipient who did not get the message, as a notification names him.
@@ -39,11 +39,19 @@ impl Sorter {
     pub(super) fn tell_of_script(&self, delivery: &Delivery<'_>, error: &ScriptError) {
         tracing::warn!(id = %delivery.parcel.id, user = %delivery.found.user, "a filter failed, the message is kept in INBOX: {error}");
         let subject = "Your mail filter has an error";
+        let remedy = match error.kind {
+            ErrorKind::Compile => "mend the script at the place that is shown, and save it again.",
+            ErrorKind::Runtime => {
+                "look whether what the script asks for is there and allowed at the place that is shown,\nand change it."
+            }
+        };
         let text = format!(
             "A message for you could not be filtered as your scripts say. It is in your INBOX.\n\n\
-             The error is:\n\n    {error}\n\n\
-             Until it is mended, mail that meets the error is kept in INBOX.\n\
-             You are told of this error once a day.\n"
+             The error is:\n\n{}\n\n\
+             What you can do: {remedy} Until then, mail that meets the error is kept in your INBOX;\n\
+             nothing is lost. Scripts that ended well before this one did what they say.\n\
+             You are told of this error once a day.\n",
+            indented(&error.illustrated())
         );
         self.tell_owner(delivery, &format!("script {error}"), subject, &text);
     }
@@ -113,20 +121,35 @@ impl Sorter {
             delivered_to: None,
             extra: Vec::new(),
         };
-        let staged = account.stage(&Letter::new(message, &trace), key)?;
-        let target = Target {
+        let inbox = Target {
             mailbox: MailboxName::inbox(),
             flags: Flags::new(),
         };
-        let publication = Publication {
-            targets: vec![target],
-            id: id.clone(),
-            remember: Vec::new(),
-            quota: None,
-        };
-        staged.publish(publication)?;
-        Ok(())
+        Ok(put(account, &Letter::new(message, &trace), key, inbox, id, None)?)
     }
+}
+
+/// Puts a message of our own making into a mailbox; the quota holds where one is given.
+pub(super) fn put(
+    account: &dyn Account,
+    letter: &Letter,
+    key: u64,
+    target: Target,
+    id: &DeliveryId,
+    quota: Option<Quota>,
+) -> Result<(), StoreError> {
+    let publication = Publication {
+        targets: vec![target],
+        id: id.clone(),
+        remember: Vec::new(),
+        quota,
+    };
+    account.stage(letter, key)?.publish(publication).map(drop)
+}
+
+fn indented(text: &str) -> String {
+    let lines = text.lines().map(|line| format!("    {line}").trim_end().to_owned());
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// What a delivery status notification says of a refused recipient.

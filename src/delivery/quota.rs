@@ -7,8 +7,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::directory::{Found, show_size};
-use crate::mail::{Address, Cause, Crossing, DeliveryId, Outcome, OverLimit, QuotaUnit, ReversePath, Threshold};
-use crate::store::{Account, Target};
+use crate::mail::{
+    Address, Cause, Crossing, DeliveryId, MailboxName, Outcome, OverLimit, QuotaUnit, ReversePath, Threshold,
+};
+use crate::store::Account;
 use crate::submission::program;
 
 use super::failure::{self, Failure};
@@ -42,8 +44,8 @@ impl QuotaWarning {
 pub(super) enum Room<'a> {
     /// For a message of so many bytes, before it is known where it goes.
     Anywhere(u64),
-    /// For copies of so many bytes in these mailboxes.
-    In(u64, &'a [Target]),
+    /// For copies of so many bytes, each in its mailbox.
+    In(&'a [(MailboxName, u64)]),
 }
 
 impl Sorter {
@@ -142,8 +144,8 @@ fn over_limit(found: &Found, account: &dyn Account, room: Room<'_>) -> Result<Op
     let used = account.quota_usage(&found.quota)?;
     let admitted = match room {
         Room::Anywhere(size) => found.quota.admits(used, size),
-        Room::In(size, targets) => {
-            let copies = targets.iter().map(|target| (&target.mailbox, size));
+        Room::In(copies) => {
+            let copies = copies.iter().map(|(mailbox, size)| (mailbox, *size));
             found.quota.admits_into(used, copies)
         }
     };

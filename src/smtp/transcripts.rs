@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::client::{ClientOptions, Mail, StartTls, transact};
+use super::client::{ClientOptions, Dsn, Mail, StartTls, transact};
 use super::{Door, LineEnds, Options, Reply, Session, Step};
 use crate::mail::{Address, Recipient, ReversePath};
 
@@ -688,6 +688,7 @@ fn hand_over(door: Door, line_ends: LineEnds, message: &[u8]) -> (Vec<u8>, Vec<u
         size: Some(message.len() as u64),
         eight_bit: false,
         smtputf8: false,
+        dsn: Dsn::default(),
     };
     let report = transact(&mut wire, options, mail, &mut &message[..], &mut |_| {}).unwrap();
     let codes = report.recipients.iter().map(|(_, reply)| reply.code()).collect();

@@ -37,6 +37,12 @@ impl Content {
         }
     }
 
+    /// A received message as it is. `smtputf8` as with [`Content::redirect`].
+    #[must_use]
+    pub fn of(message: &Message, smtputf8: bool) -> Content {
+        Content::before(Vec::new(), message, smtputf8)
+    }
+
     /// A received message with own fields before its header. `smtputf8` is whether it came with
     /// that parameter: 8-bit octets in the header of any other message are just broken.
     pub(super) fn before(fields: Vec<u8>, message: &Message, smtputf8: bool) -> Content {
@@ -45,6 +51,12 @@ impl Content {
             message: Some(message.clone()),
             utf8_header: smtputf8,
         }
+    }
+
+    /// Bytes of its own making, which it holds in memory.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.prefix.len()
     }
 
     /// All bytes in order, line ends as they are.

@@ -16,6 +16,7 @@ pub(crate) mod program;
 mod redirect;
 mod sendmail;
 mod server;
+mod srs;
 mod stream;
 mod tls;
 
@@ -28,6 +29,10 @@ pub use compose::{Composer, Failure, NamedAddress, Notification, Vacation};
 pub use content::Content;
 pub use error::{Kind, SubmitError};
 pub use redirect::already_redirected;
+pub use srs::{Srs, SrsError};
+
+/// Which delivery status notifications are asked for.
+pub use crate::smtp::client::Dsn;
 
 /// How mail leaves.
 #[derive(Clone, Debug)]
@@ -42,6 +47,21 @@ pub struct Options {
     pub hostname: String,
     /// The From address of notices and delivery status notifications.
     pub notices_from: Address,
+    /// Who is named to the next server as the sender of what is redirected.
+    pub redirect_sender: RedirectSender,
+}
+
+/// The reverse path of redirects. That of a message without one stays null.
+#[derive(Clone, Debug)]
+pub enum RedirectSender {
+    /// That of the message as it came.
+    Original,
+    /// The address of the account that redirects it.
+    Recipient,
+    /// One for all.
+    Fixed(Address),
+    /// The original one, rewritten to a domain of the site; that of the account where it cannot be.
+    Srs(Srs),
 }
 
 /// The way out.
@@ -117,6 +137,22 @@ impl Submitter {
         &self.composer
     }
 
+    /// The reverse path of a message from `sender` that `account` redirects.
+    #[must_use]
+    pub fn redirect_sender(&self, sender: &ReversePath, account: &Address) -> ReversePath {
+        // RFC 5321 §4.5.5: what has no sender is a notification, and must not get one.
+        let ReversePath::Address(address) = sender else {
+            return ReversePath::Null;
+        };
+        let sender = match &self.options.redirect_sender {
+            RedirectSender::Original => address.clone(),
+            RedirectSender::Recipient => account.clone(),
+            RedirectSender::Fixed(fixed) => fixed.clone(),
+            RedirectSender::Srs(srs) => srs.rewritten(address).unwrap_or_else(|| account.clone()),
+        };
+        ReversePath::Address(sender)
+    }
+
     /// Hands over one message for `recipients`. With more than one, look at [`Receipt::refused`].
     ///
     /// Blocks until the MTA has answered, at most [`Options::timeout`]. Should the connection
@@ -126,6 +162,20 @@ impl Submitter {
     /// [`SubmitError`] where nobody gets it; [`SubmitError::kind`] says whether to try again.
     pub fn submit(
         &self,
+        reverse_path: &ReversePath,
+        recipients: &[Address],
+        content: &Content,
+    ) -> Result<Receipt, SubmitError> {
+        self.submit_with(&Dsn::default(), reverse_path, recipients, content)
+    }
+
+    /// As [`Submitter::submit`]; a server that offers DSN (RFC 3461) is asked for these notifications.
+    ///
+    /// # Errors
+    /// As [`Submitter::submit`].
+    pub fn submit_with(
+        &self,
+        dsn: &Dsn,
         reverse_path: &ReversePath,
         recipients: &[Address],
         content: &Content,
@@ -143,6 +193,7 @@ impl Submitter {
                     reverse_path,
                     recipients,
                     content,
+                    dsn,
                 };
                 server::send(address, deadline, &self.tls, &transaction)
             }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use rustls::StreamOwned;
 
 use crate::mail::{Address, ReversePath};
-use crate::smtp::client::{Client, ClientError, ClientOptions, Mail, Pause, Report, StartTls, drive};
+use crate::smtp::client::{Client, ClientError, ClientOptions, Dsn, Mail, Pause, Report, StartTls, drive};
 use crate::smtp::{Door, LineEnds, Reply};
 use crate::submission::stream::{Socket, Stream, host_and_port};
 use crate::submission::tls::Connector;
@@ -21,6 +21,8 @@ pub(super) struct Transaction<'a> {
     pub recipients: &'a [Address],
     /// The message.
     pub content: &'a Content,
+    /// Which notifications are wanted.
+    pub dsn: &'a Dsn,
 }
 
 /// Connects to `address` and hands the message over; all of it ends at `deadline`.
@@ -40,6 +42,7 @@ pub(super) fn send(
         size: Some(needs.size),
         eight_bit: needs.eight_bit,
         smtputf8: needs.smtputf8,
+        dsn: transaction.dsn.clone(),
     };
     let attempt = Attempt {
         address,
@@ -206,7 +209,7 @@ mod tests {
 
     use super::*;
     use crate::submission::fake_server::{BROKEN_TLS, CERTIFICATE, FakeServer, HANG_UP, SILENCE, Step};
-    use crate::submission::{Options, Route, Submitter};
+    use crate::submission::{Options, RedirectSender, Route, Submitter};
 
     const HELLO: [Step; 2] = [("", "220 x"), ("EHLO mx.example.org\r\n", "250-x\r\n250 8BITMIME")];
     const TLS_HELLO: [Step; 2] = [("", "220 x"), ("EHLO", "250-x\r\n250 STARTTLS")];
@@ -227,6 +230,7 @@ mod tests {
             timeout: time,
             hostname: "mx.example.org".to_owned(),
             notices_from: Address::parse("postmaster@example.org").unwrap(),
+            redirect_sender: RedirectSender::Original,
         });
         let recipients: Vec<_> = to.iter().map(|to| Address::parse(to).unwrap()).collect();
         let content = Content::new(content.as_bytes().to_vec());

@@ -15,6 +15,8 @@ pub struct Capabilities {
     pub pipelining: bool,
     /// RFC 3030.
     pub chunking: bool,
+    /// RFC 3461.
+    pub dsn: bool,
 }
 
 impl Capabilities {
@@ -32,6 +34,7 @@ impl Capabilities {
                 "STARTTLS" => capabilities.starttls = true,
                 "PIPELINING" => capabilities.pipelining = true,
                 "CHUNKING" => capabilities.chunking = true,
+                "DSN" => capabilities.dsn = true,
                 _ => {}
             }
         }

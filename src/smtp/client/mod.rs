@@ -9,12 +9,14 @@
 
 mod capabilities;
 mod driver;
+mod dsn;
 mod replies;
 
 use std::collections::VecDeque;
 
 pub use capabilities::Capabilities;
 pub use driver::{Pause, drive, transact};
+pub use dsn::Dsn;
 pub use replies::parse_reply;
 
 use super::{Door, LineEnds, Reply};
@@ -62,6 +64,8 @@ pub struct Mail {
     pub eight_bit: bool,
     /// Whether its header needs SMTPUTF8 (RFC 6531); the addresses are looked at anyway.
     pub smtputf8: bool,
+    /// Which notifications are wanted.
+    pub dsn: Dsn,
 }
 
 /// How a message was taken.
@@ -338,9 +342,7 @@ impl Client {
     }
 
     fn begin_mail(&mut self) -> Result<(), ClientError> {
-        let sender_is_ascii = self.mail.reverse_path.address().is_none_or(Address::is_ascii);
-        let all_ascii = sender_is_ascii && self.mail.recipients.iter().all(Address::is_ascii);
-        let smtputf8 = self.mail.smtputf8 || !all_ascii;
+        let smtputf8 = self.needs_smtputf8();
         if smtputf8 && !self.capabilities.smtputf8 {
             return Err(ClientError::Smtputf8Missing);
         }
@@ -355,6 +357,9 @@ impl Client {
         if smtputf8 {
             command.push_str(" SMTPUTF8");
         }
+        if self.capabilities.dsn {
+            command.push_str(&self.mail.dsn.of_mail());
+        }
         self.send(Expect::Mail, command);
         if self.capabilities.pipelining {
             self.send_recipients();
@@ -362,11 +367,26 @@ impl Client {
         Ok(())
     }
 
+    fn needs_smtputf8(&self) -> bool {
+        let sender_is_ascii = self.mail.reverse_path.address().is_none_or(Address::is_ascii);
+        let all_ascii = sender_is_ascii && self.mail.recipients.iter().all(Address::is_ascii);
+        self.mail.smtputf8 || !all_ascii
+    }
+
     fn send_recipients(&mut self) {
         let count = if self.capabilities.pipelining { PIPELINE_MAX } else { 1 };
         let end = self.mail.recipients.len().min(self.sent + count);
         for at in self.sent..end {
-            self.send(Expect::Rcpt(at), format!("RCPT TO:<{}>", self.mail.recipients[at]));
+            let mut command = format!("RCPT TO:<{}>", self.mail.recipients[at]);
+            if self.capabilities.dsn {
+                command.push_str(
+                    &self
+                        .mail
+                        .dsn
+                        .of_recipient(self.capabilities.smtputf8 && self.needs_smtputf8()),
+                );
+            }
+            self.send(Expect::Rcpt(at), command);
         }
         self.sent = end;
     }
@@ -440,6 +460,7 @@ mod tests {
             size: Some(7),
             eight_bit: true,
             smtputf8: false,
+            dsn: Dsn::default(),
         };
         Client::new(options, mail)
     }
@@ -557,6 +578,22 @@ mod tests {
         let mut third = client(Door::Smtp, StartTls::Required, &["ann@example.org"]);
         let (_, missing) = play(&mut third, "220 x\r\n250 x\r\n");
         assert!(matches!(missing, Err(ClientError::TlsMissing)));
+    }
+
+    #[test]
+    fn notifications_are_asked_for_where_dsn_is_offered() {
+        let mut dsn = client(Door::Smtp, StartTls::Never, &["bob@example.org"]);
+        let ann = address("ann@example.org");
+        dsn.mail.dsn = Dsn::new(Some("SUCCESS"), Some("HDRS"), Some(&ann));
+        let rest = "250 ok\r\n250 ok\r\n354 go\r\n250 ok\r\n221 bye\r\n";
+        let (sent, _) = play(&mut dsn, &format!("220 x\r\n250-x\r\n250 DSN\r\n{rest}"));
+        let asked =
+            "MAIL FROM:<> RET=HDRS\r\nRCPT TO:<bob@example.org> NOTIFY=SUCCESS ORCPT=rfc822;ann@example.org\r\n";
+        assert!(sent.contains(asked), "{sent}");
+        let mut none = client(Door::Smtp, StartTls::Never, &["bob@example.org"]);
+        none.mail.dsn = dsn.mail.dsn.clone();
+        let (sent, _) = play(&mut none, &format!("220 x\r\n250 x\r\n{rest}"));
+        assert!(sent.contains("MAIL FROM:<>\r\nRCPT TO:<bob@example.org>\r\n"), "{sent}");
     }
 
     #[test]

@@ -1,4 +1,6 @@
-//! The mailto URI of a notification (RFC 6068): its subject and body.
+//! The mailto URI of a notification (RFC 6068): its subject, its body, and who else gets it.
+
+use crate::mail::Address;
 
 /// What of a mailto URI is used.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -7,11 +9,16 @@ pub(super) struct Mailto {
     pub subject: Option<String>,
     /// `body=`, decoded.
     pub body: Option<String>,
+    /// `cc=`: they get it too.
+    pub cc: Vec<Address>,
+    /// `bcc=`: they get it too, and stand nowhere in it.
+    pub bcc: Vec<Address>,
 }
 
 impl Mailto {
-    /// Reads the header fields of a URI; all but subject and body are left out
-    /// (RFC 6068 §4: those that could do harm are to be ignored).
+    /// Reads the header fields of a URI. RFC 5436 §2.7 has some of them set by nobody but us, From, Date,
+    /// Message-ID and Auto-Submitted among them, and RFC 6068 §4 has those ignored that could do harm: all but
+    /// these are left out. The addresses of the path and of `to=` are the caller's.
     pub(super) fn parse(uri: &str) -> Mailto {
         let mut mailto = Mailto::default();
         let Some((_, fields)) = uri.split_once('?') else {
@@ -22,10 +29,22 @@ impl Mailto {
                 mailto.subject = Some(decoded(value));
             } else if name.eq_ignore_ascii_case("body") {
                 mailto.body = Some(decoded(value));
+            } else if name.eq_ignore_ascii_case("cc") {
+                mailto.cc.extend(addresses(value));
+            } else if name.eq_ignore_ascii_case("bcc") {
+                mailto.bcc.extend(addresses(value));
             }
         }
         mailto
     }
+}
+
+// RFC 6068 §2: addr-spec *("," addr-spec), where a comma within one is encoded.
+fn addresses(list: &str) -> impl Iterator<Item = Address> {
+    let parsed = list
+        .split(',')
+        .filter_map(|text| Address::parse(decoded(text).trim()).ok());
+    parsed.filter(|address| !address.domain().is_empty())
 }
 
 // RFC 3986 §2.1. A plus sign stands for itself (RFC 6068 §5).
@@ -54,6 +73,17 @@ fn digit(byte: u8) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn others_get_it_too() {
+        let mailto = Mailto::parse(
+            "mailto:a@b?cc=c@d,%22e%2Cf%22@g&BCC=h@i&cc=j%0D%0ABcc:k@l,m&from=n@o&In-Reply-To=%3Cp@q%3E&auto-submitted=no",
+        );
+        let texts = |list: &[Address]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(texts(&mailto.cc), ["c@d", "\"e,f\"@g"]);
+        assert_eq!(texts(&mailto.bcc), ["h@i"]);
+        assert_eq!((mailto.subject, mailto.body), (None, None));
+    }
 
     #[test]
     fn parses() {

@@ -23,6 +23,24 @@ pub struct Notification {
     pub importance: u8,
 }
 
+/// Who gets one notification, at most.
+const RECIPIENTS_MAX: usize = 10;
+
+impl Notification {
+    /// Who gets it: the addresses in the URI and those of its `cc` and `bcc`, each once, ten at most.
+    #[must_use]
+    pub fn recipients(&self) -> Vec<Address> {
+        let Mailto { cc, bcc, .. } = Mailto::parse(&self.method);
+        let mut recipients: Vec<Address> = Vec::new();
+        for address in self.to.iter().cloned().chain(cc).chain(bcc) {
+            if recipients.len() < RECIPIENTS_MAX && !recipients.iter().any(|known| known.same_mailbox(&address)) {
+                recipients.push(address);
+            }
+        }
+        recipients
+    }
+}
+
 impl Composer {
     /// The notification that `original` has come. Sent with the null reverse path, so that
     /// nothing goes round.
@@ -42,6 +60,13 @@ impl Composer {
         let from = notification.from.clone().unwrap_or_else(|| self.postmaster());
         let to: Vec<NamedAddress> = notification.to.iter().cloned().map(NamedAddress::from).collect();
         let mut fields = self.fields(&from, &to, subject, &auto_submitted(&notification.owner));
+        if !method.cc.is_empty() {
+            let shown = method.cc.iter().take(RECIPIENTS_MAX);
+            let cc: Vec<NamedAddress> = shown.cloned().map(NamedAddress::from).collect();
+            fields.addresses("Cc", &cc);
+        }
+        // RFC 5436 §2.7: the notification may refer to the message that it is about; it is no reply to it.
+        fields.references(&summary);
         if let Some(importance) = importance(notification.importance) {
             fields.plain("Importance", importance);
         }

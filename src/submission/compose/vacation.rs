@@ -43,6 +43,11 @@ impl Fields {
     // RFC 5230 §5.8, RFC 5322 §3.6.4: the original's Message-ID, and its References (or its
     // In-Reply-To, if that is one id) before it.
     pub(super) fn thread(&mut self, original: &Summary) {
+        self.ids("In-Reply-To", original.message_id.as_deref().into_iter());
+        self.references(original);
+    }
+
+    pub(super) fn references(&mut self, original: &Summary) {
         let Some(id) = original.message_id.as_deref() else {
             return;
         };
@@ -52,7 +57,6 @@ impl Fields {
         }
         let dropped = earlier.len().saturating_sub(REFERENCES_MAX);
         earlier.drain(usize::from(dropped > 0)..(dropped + usize::from(dropped > 0)).min(earlier.len()));
-        self.ids("In-Reply-To", std::iter::once(id));
         self.ids("References", earlier.into_iter().chain([id]));
     }
 }

@@ -1,0 +1,154 @@
+//! What leaves the store with the delivery: redirects, and programs of the site.
+
+use ring::digest::{SHA256, digest};
+
+use crate::mail::Cause;
+use crate::sieve::RedirectDsn;
+use crate::store::Step;
+use crate::submission::{Content, Dsn, Kind, Receipt, SubmitError, already_redirected};
+
+use super::carry_out::{Pipe, Redirect};
+use super::failure::Failure;
+use super::programs::Piped;
+use super::{Delivery, Sorter};
+
+impl Sorter {
+    // Answers to whom it was redirected, and whether a copy must stay here because a
+    // redirect was refused for good or would make a loop.
+    pub(super) fn redirect(
+        &self,
+        delivery: &Delivery<'_>,
+        redirects: &[Redirect],
+    ) -> Result<(Vec<String>, bool), Failure> {
+        let Delivery {
+            parcel,
+            recipient,
+            found,
+            account,
+            key,
+            ..
+        } = delivery;
+        let owner = found.addresses.first().unwrap_or(&recipient.address);
+        let (mut redirected, mut kept) = (Vec::new(), false);
+        for redirect in redirects {
+            let address = &redirect.address;
+            let about = format!("redirect to {address}");
+            if already_redirected(parcel.message.header(), owner) {
+                self.tell_of_action(
+                    delivery,
+                    &about,
+                    "the message has come back from an earlier redirect of yours",
+                );
+                kept = true;
+                continue;
+            }
+            let step = Step::Redirected(address.clone());
+            if account.step(*key, &step)?.is_none() {
+                match self.send_on(delivery, redirect) {
+                    Ok(_) => account.put_step(*key, &step, &parcel.id)?,
+                    Err(error) if error.kind() == Kind::Permanent => {
+                        self.tell_of_action(delivery, &about, &Cause::of(&error).to_string());
+                        kept = true;
+                        continue;
+                    }
+                    Err(source) => {
+                        return Err(Failure::Redirect {
+                            address: address.to_string(),
+                            source,
+                        });
+                    }
+                }
+            }
+            redirected.push(address.to_string());
+        }
+        Ok((redirected, kept))
+    }
+
+    fn send_on(&self, delivery: &Delivery<'_>, redirect: &Redirect) -> Result<Receipt, SubmitError> {
+        let Delivery {
+            parcel,
+            recipient,
+            found,
+            ..
+        } = delivery;
+        let owner = found.addresses.first().unwrap_or(&recipient.address);
+        let came = &parcel.message;
+        let message = redirect.edition.as_ref().unwrap_or(came);
+        let content = Content::redirect(message, came.header(), owner, parcel.envelope.smtputf8);
+        let sender = self.submitter.redirect_sender(&parcel.envelope.reverse_path, owner);
+        let known_as = recipient.original.as_ref().unwrap_or(&recipient.address);
+        // RFC 6009 §4.
+        let RedirectDsn { notify, ret } = &redirect.dsn;
+        let dsn = Dsn::new(notify.as_deref(), ret.as_deref(), Some(known_as));
+        let to = std::slice::from_ref(&redirect.address);
+        self.submitter.submit_with(&dsn, &sender, to, &content)
+    }
+
+    // Answers which programs took it, and whether a copy must stay here because one did not. `elsewhere` is
+    // whether it lies or went somewhere else, so that an attempt (`:try`) may fail without one.
+    pub(super) fn pipe(
+        &self,
+        delivery: &Delivery<'_>,
+        pipes: &[Pipe],
+        elsewhere: bool,
+    ) -> Result<(Vec<String>, bool), Failure> {
+        let Delivery {
+            parcel, account, key, ..
+        } = delivery;
+        let (mut piped, mut kept) = (Vec::new(), false);
+        for pipe in pipes {
+            let step = Step::Piped(label(pipe));
+            if account.step(*key, &step)?.is_none() {
+                let message = pipe.edition.as_ref().unwrap_or(&parcel.message);
+                match self.run_pipe(delivery, pipe, message) {
+                    Piped::Taken => account.put_step(*key, &step, &parcel.id)?,
+                    Piped::Later(source) => {
+                        return Err(Failure::Program {
+                            program: pipe.program.clone(),
+                            why: source,
+                        });
+                    }
+                    Piped::Failed(why) => {
+                        self.tell_of_program(delivery, pipe, &why);
+                        kept |= !(pipe.attempt && elsewhere);
+                        continue;
+                    }
+                }
+            }
+            piped.push(format!("|{}", pipe.program));
+        }
+        Ok((piped, kept))
+    }
+
+    // `:try`: that it may fail is what the owner expects, so that the log alone hears of it.
+    fn tell_of_program(&self, delivery: &Delivery<'_>, pipe: &Pipe, why: &str) {
+        let about = format!("pipe to {}", pipe.program);
+        match pipe.attempt {
+            true => {
+                let Delivery { parcel, found, .. } = delivery;
+                tracing::info!(id = %parcel.id, user = %found.user, "{about}: {why}; the script only tries it");
+            }
+            false => self.tell_of_action(delivery, &about, why),
+        }
+    }
+}
+
+// The name, and what tells its arguments from others; what a script makes of them has no bound.
+fn label(pipe: &Pipe) -> String {
+    if pipe.arguments.is_empty() {
+        return pipe.program.clone();
+    }
+    let mut text = Vec::new();
+    for argument in &pipe.arguments {
+        text.extend_from_slice(&(argument.len() as u64).to_be_bytes());
+        text.extend_from_slice(argument.as_bytes());
+    }
+    let digest = digest(&SHA256, &text);
+    let hex: String = digest
+        .as_ref()
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("{} {hex}", pipe.program)
+}

@@ -1,0 +1,123 @@
+//! Replies of `vacation` and notifications: composed here, sent behind the delivery.
+
+use crate::sieve::VacationReply;
+use crate::store::Remembered;
+use crate::submission::{NamedAddress, Notification, Vacation};
+
+use super::carry_out::Notify;
+use super::errand::{Errand, Mail};
+use super::{Delivery, Sorter};
+
+impl Sorter {
+    // At most once: it is remembered, durably, before it is sent.
+    pub(super) fn replies(&self, delivery: &Delivery<'_>, replies: Vec<VacationReply>) -> Vec<Errand> {
+        let mut errands = Vec::new();
+        let Delivery {
+            parcel,
+            recipient,
+            found,
+            account,
+            ..
+        } = delivery;
+        for reply in replies {
+            let memory = Remembered::Reply {
+                handle: reply.handle,
+                address: reply.address.clone(),
+            };
+            match account.remember(&memory, reply.period.seconds()) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(error) => {
+                    tracing::warn!(id = %parcel.id, user = %found.user, %error, "no vacation reply: it could not be remembered");
+                    continue;
+                }
+            }
+            let own = found.addresses.first().unwrap_or(&recipient.address);
+            let vacation = Vacation {
+                to: reply.address.clone().into(),
+                from: named(reply.from.as_deref()).unwrap_or_else(|| own.clone().into()),
+                subject: reply.subject,
+                text: reply.message,
+                mime: reply.mime,
+            };
+            errands.push(Errand::send(
+                delivery,
+                Mail {
+                    what: "vacation reply",
+                    to: vec![reply.address],
+                    content: self.submitter.composer().vacation(&vacation, &parcel.message),
+                    fcc: reply.fcc,
+                },
+            ));
+        }
+        errands
+    }
+
+    pub(super) fn notifications(&self, delivery: &Delivery<'_>, notifications: Vec<Notify>) -> Vec<Errand> {
+        let mut errands = Vec::new();
+        let Delivery {
+            parcel,
+            recipient,
+            found,
+            ..
+        } = delivery;
+        let owner = found.addresses.first().unwrap_or(&recipient.address);
+        for notify in notifications {
+            let Notify {
+                method,
+                addresses,
+                from,
+                message,
+                importance,
+                fcc,
+            } = notify;
+            let notification = Notification {
+                to: addresses,
+                owner: owner.clone(),
+                from: named(from.as_deref()),
+                method,
+                message,
+                importance,
+            };
+            let to = notification.recipients();
+            if to.is_empty() {
+                let method = notification.method;
+                tracing::warn!(id = %parcel.id, user = %found.user, method, "no notification: only mailto is known");
+                continue;
+            }
+            errands.push(Errand::send(
+                delivery,
+                Mail {
+                    what: "notification",
+                    to,
+                    content: self.submitter.composer().notification(&notification, &parcel.message),
+                    fcc,
+                },
+            ));
+        }
+        errands
+    }
+}
+
+// What is no address of a mailbox anywhere is as if it were not there.
+fn named(from: Option<&str>) -> Option<NamedAddress> {
+    NamedAddress::parse(from?).filter(|from| !from.address.domain().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sender_has_a_domain() {
+        assert_eq!(named(Some("Ann <ann@example.org>")).unwrap().name, "Ann");
+        for text in [
+            None,
+            Some("ann"),
+            Some(""),
+            Some("ann@example.org\r\nBcc: bob@example.org"),
+        ] {
+            assert_eq!(named(text), None, "{text:?}");
+        }
+    }
+}
