@@ -89,6 +89,39 @@ fn no_delivery_waits_for_a_vacation_but_the_end_does() {
 }
 
 #[test]
+fn a_server_that_says_nothing_holds_no_delivery_up() {
+    let place = Place::new();
+    let relay = Relay::new();
+    let mut postroom = Postroom::configured(
+        &place,
+        &Wishes {
+            submission: Some(relay.address),
+            // One delivery at a time: whoever held its place would stop all others.
+            more: "timeout = \"120 s\"\n[limits]\ndeliveries = 1\n",
+            ..Wishes::default()
+        },
+    );
+    postroom.give_script("ann", AWAY);
+    postroom.serve();
+    relay.keep_silent(true);
+    // More than are sent at once.
+    const SENDERS: usize = 40;
+    for number in 0..SENDERS {
+        let sender = format!("s{number}@example.net");
+        let message = numbered(number).replace(SENDER, &sender);
+        assert_eq!(postroom.send(&sender, &[ANN], &message)[0].code, 250);
+    }
+    assert_eq!(postroom.count(ANN, "INBOX"), SENDERS as u64);
+    assert!(relay.taken().is_empty());
+    relay.keep_silent(false);
+    assert!(postroom.running().terminate().success());
+    let mut answered: Vec<String> = relay.taken().into_iter().flat_map(|mail| mail.to).collect();
+    answered.sort();
+    answered.dedup();
+    assert_eq!(answered.len(), SENDERS, "{answered:?}");
+}
+
+#[test]
 fn no_vacation() {
     let place = Place::new();
     let relay = Relay::new();
@@ -275,8 +308,14 @@ fn a_script_that_fails_loses_nothing() {
         let notices: Vec<&String> = texts.iter().filter(|it| !it.contains("question")).collect();
         assert_eq!(notices.len(), 1, "{script:?}");
         // Quoted-printable breaks long lines.
-        let notice = notices[0].replace("=\n", "");
+        let notice = notices[0].replace("=\n", "").replace("=E2=94=82", "|");
         assert!(notice.contains(words), "{script:?}: {notice}");
+        assert!(notice.contains("What you can do:"), "{script:?}: {notice}");
+        let shown = script.lines().any(|line| !line.is_empty() && notice.contains(line));
+        assert!(
+            shown || !words.starts_with(".sieve:"),
+            "the line itself: {script:?}: {notice}"
+        );
         assert!(relay.taken().is_empty(), "a notice is put straight into INBOX");
         postroom.run(&["index", "check", ANN]);
     }

@@ -92,8 +92,7 @@ impl Consignment {
                 let (outcome, errands) = deliver_one(&shared, &parcel, at, found, begun);
                 // Nobody listens where the connection is gone.
                 let _ = answer.send(outcome);
-                drop(parcel);
-                shared.sorter.run_errands(errands);
+                shared.errands.add(errands);
             });
             under_way.push((task, answered));
         }

@@ -5,10 +5,12 @@
 //! Sessions in the middle of a message finish it; all others get 421 4.3.2. Told a second
 //! time, it waits for no session, only for deliveries that have begun. Accounts to which
 //! something was delivered are tended by `tender` once they are quiet.
+//! Vacation replies, notifications and warnings are sent by `errands`, behind the deliveries.
 //! `cli::deliver` logs and reports what became of its one recipient by `handover` too.
 
 mod connection;
 mod doors;
+mod errands;
 mod handover;
 mod tender;
 
@@ -23,6 +25,7 @@ use crate::delivery::Sorter;
 use crate::message::SpoolOptions;
 use crate::smtp;
 
+use errands::Errands;
 use tender::Tender;
 
 pub use doors::{BindError, Doors, Listen, Place};
@@ -53,6 +56,7 @@ struct Shared {
     deliveries: Arc<Semaphore>,
     connections: Arc<Semaphore>,
     tender: Tender,
+    errands: Errands,
 }
 
 /// Serves until SIGTERM or SIGINT, and returns when the last session has ended and the last
@@ -68,12 +72,13 @@ pub fn run(doors: Doors, sorter: Sorter, options: Options) -> io::Result<()> {
     let sorter = Arc::new(sorter);
     let shared = Arc::new(Shared {
         tender: Tender::start(sorter.clone()),
+        errands: Errands::new(sorter.clone()),
         sorter,
         deliveries: Arc::new(Semaphore::new(options.deliveries.max(1))),
         connections: Arc::new(Semaphore::new(options.connections.max(1))),
         options,
     });
-    // The runtime goes when its threads have ended, those that run errands too.
+    // The runtime goes when its threads have ended; what they share goes with the last, and waits for the errands.
     runtime.block_on(serve(doors, shared))
 }
 
