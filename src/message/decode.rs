@@ -3,6 +3,8 @@
 //! The decoding is mail-parser's. Some of its readers take time by the square of the
 //! length, so each gets one value, cut to a size at which that does not matter.
 
+use jiff::Zoned;
+use jiff::tz::Offset;
 use mail_parser::decoders::charsets::map::charset_decoder;
 use mail_parser::parsers::MessageStream;
 use mail_parser::{Address, DateTime, HeaderValue, MessageParser, PartType};
@@ -90,6 +92,33 @@ pub fn day(raw: &[u8]) -> Option<i64> {
         ..DateTime::default()
     };
     (date.is_valid() && date.year > 0).then(|| midnight.to_timestamp().div_euclid(86400))
+}
+
+/// A date (RFC 5322 §3.3) with the time zone that stands in it; none where it is no date.
+#[must_use]
+pub fn zoned_date(raw: &[u8]) -> Option<Zoned> {
+    let raw = line(&raw[..raw.len().min(256)]);
+    let HeaderValue::DateTime(date) = MessageStream::new(&raw).parse_date() else {
+        return None;
+    };
+    if !date.is_valid() || date.year == 0 {
+        return None;
+    }
+    let small = |number: u8| i8::try_from(number).ok();
+    // RFC 5322 §3.3 knows leap seconds; the second before one is as near as it gets.
+    let second = date.second.min(59);
+    let written = jiff::civil::DateTime::new(
+        i16::try_from(date.year).ok()?,
+        small(date.month)?,
+        small(date.day)?,
+        small(date.hour)?,
+        small(date.minute)?,
+        small(second)?,
+        0,
+    );
+    let east = (i32::from(date.tz_hour) * 60 + i32::from(date.tz_minute)) * 60;
+    let offset = Offset::from_seconds(if date.tz_before_gmt { -east } else { east });
+    written.ok()?.to_zoned(offset.ok()?.to_time_zone()).ok()
 }
 
 /// A parameter (RFC 2231 §4), or the encoded words that many programs write instead.
@@ -241,6 +270,28 @@ mod tests {
     }
 
     #[test]
+    fn keeps_the_zone_of_a_date() {
+        for (raw, expected) in [
+            ("Mon, 1 Jun 2026 12:34:56 +0530", Some("2026-06-01T12:34:56+05:30")),
+            (
+                "Thu, 1 Jan 1970 23:30:00 -0500 (EST)",
+                Some("1970-01-01T23:30:00-05:00"),
+            ),
+            ("31 Dec 2016 23:59:60 +0000", Some("2016-12-31T23:59:59+00:00")),
+            ("1 Jun 2026 12:34 GMT", Some("2026-06-01T12:34:00+00:00")),
+            // RFC 5260 §4: not valid by the rules of the calendar.
+            ("29 Feb 2026 12:00:00 +0000", None),
+            ("32 Jan 2026 12:00:00 +0000", None),
+            ("1 Jun 2026 25:00:00 +0000", None),
+            ("yesterday", None),
+            ("", None),
+        ] {
+            let shown = zoned_date(raw.as_bytes()).map(|date| date.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string());
+            assert_eq!(shown.as_deref(), expected, "{raw}");
+        }
+    }
+
+    #[test]
     fn decodes_parameters() {
         for (value, extended, decoded) in [
             ("utf-8'en'caf%C3%A9", true, "café"),
@@ -272,7 +323,7 @@ mod tests {
 
         #[test]
         fn no_date_panics(raw in "[A-Za-z0-9(),:+ -]{0,50}") {
-            let _ = date(raw.as_bytes());
+            let _ = (date(raw.as_bytes()), zoned_date(raw.as_bytes()));
         }
     }
 }

@@ -37,7 +37,7 @@ mod words;
 
 pub use card::{Card, Extent, NoSection, Place, Section, SectionText, SortKeys, Span, body};
 pub use content::Parameter;
-pub use decode::{Mailbox, date, day, mailboxes, message_ids, parameter, parse_whole, text};
+pub use decode::{Mailbox, date, day, mailboxes, message_ids, parameter, parse_whole, text, zoned_date};
 pub use header::{Field, Header};
 pub use intake::{Scanned, scan};
 pub use letter::Letter;
