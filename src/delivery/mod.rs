@@ -27,7 +27,7 @@ mod scripts;
 mod tests;
 mod under_way;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::directory::{Directory, Found};

@@ -54,9 +54,8 @@ impl Site {
             hops: 100,
             separator: '.',
             filter: true,
-            before: Vec::new(),
-            default: None,
-            after: Vec::new(),
+            scripts: SiteScripts::default(),
+            domains: Vec::new(),
             script_size: 1 << 20,
             programs: Some(Programs {
                 folder: path.join("programs"),

@@ -41,7 +41,7 @@ pub use account::{Account, ProgramError, ProgramOutput};
 pub use engine::{Engine, EngineKind, Evaluation, Incoming, Note, Options, Programs, Transport};
 pub use error::{Checked, ErrorKind, ScriptError};
 pub use folder::{FolderError, ScriptFolders, load, load_user};
-pub use language::SpamSettings;
+pub use language::{FieldPattern, FieldPatternError, Maximum, Points, Scale, Scanner, SpamSettings, Verdict};
 pub use plan::{Action, Fcc, Origin, Period, Plan, Planned, RedirectDsn, VacationReply};
 pub use report::report;
 pub use script::{Location, Script, ScriptName, ScriptNameError, Scripts};

@@ -3,21 +3,29 @@
 use std::io;
 
 use super::*;
-use crate::mail::{Address, MailboxName, ReversePath};
+use crate::mail::{Address, MailboxName, ReversePath, SpecialUse};
 use crate::message::Message;
 
+mod account;
 mod actions;
+mod dates;
+mod envelopes;
 mod errors;
 mod language;
+mod notify;
+mod programs;
+mod relational;
 mod replies;
 mod sequences;
+mod spam;
 mod traces;
 
 /// A message that is addressed to the recipient.
 const MAIL: &str = "From: Sender <sender@example.com>\r\nTo: me@example.org\r\nSubject: Hello\r\n\
     Message-ID: <1@example.com>\r\nDate: Mon, 01 Jun 2026 12:00:00 +0000\r\n\r\nbody text\r\n";
 
-/// INBOX, Lists and Work.Urgent; `seen-before` was seen; a few scripts to include.
+/// INBOX, Lists (an archive, with the id `F1`) and Work.Urgent; `seen-before` was seen; a few scripts to include,
+/// annotations, lists and programs.
 struct Fixture;
 
 impl Account for Fixture {
@@ -49,6 +57,59 @@ impl Account for Fixture {
         };
         Ok(Some(Script::new(format!("{name}.sieve"), source.as_bytes())))
     }
+
+    fn mailbox_with_id(&self, id: &str) -> Option<MailboxName> {
+        (id == "F1").then(|| MailboxName::parse("Lists", '.').unwrap())
+    }
+
+    fn mailbox_for(&self, special_use: SpecialUse) -> Option<MailboxName> {
+        (special_use == SpecialUse::Archive).then(|| MailboxName::parse("Lists", '.').unwrap())
+    }
+
+    fn special_use(&self, mailbox: &MailboxName) -> Option<SpecialUse> {
+        (mailbox.as_str() == "Lists").then_some(SpecialUse::Archive)
+    }
+
+    fn annotation(&self, mailbox: Option<&MailboxName>, name: &str) -> Option<String> {
+        let value = match (mailbox.map(MailboxName::as_str), name) {
+            (Some("INBOX"), "/private/vendor/vendor.isode/auto-replies") => "on",
+            (Some("INBOX"), "/shared/comment") => "Mail of all",
+            (None, "/private/vendor/vendor.isode/auto-replies") => "off",
+            _ => return None,
+        };
+        Some(value.to_owned())
+    }
+
+    fn list_contains(&self, list: &str, value: &str) -> io::Result<Option<bool>> {
+        match list {
+            ":addrbook:default" => Ok(Some(value == "sender@example.com")),
+            "tag:example.com,2011-01-01:localHolidays" => Ok(Some(value == "2026-06-01")),
+            "tag:example.com,2026:broken" => Err(io::Error::other("broken disk")),
+            _ => Ok(None),
+        }
+    }
+
+    fn list_members(&self, list: &str) -> io::Result<Option<Vec<String>>> {
+        let members = ["a@example.net", "b@example.net"].map(str::to_owned).to_vec();
+        Ok((list == "tag:example.com,2010-05-28:mylist").then_some(members))
+    }
+
+    fn run_program(&self, name: &str, arguments: &[String], input: &[u8]) -> Result<ProgramOutput, ProgramError> {
+        let (success, output) = match name {
+            "upper" => (true, input.to_ascii_uppercase()),
+            "echo" => (true, arguments.join(" ").into_bytes()),
+            "silent" => (true, Vec::new()),
+            "refuses" => (false, b"no".to_vec()),
+            "late" => {
+                return Err(ProgramError::Late {
+                    name: name.to_owned(),
+                    seconds: 10,
+                });
+            }
+            _ => return Err(ProgramError::None(name.to_owned())),
+        };
+        Ok(ProgramOutput { success, output })
+    }
 }
 
 fn incoming<'a>(
@@ -72,6 +133,10 @@ fn incoming<'a>(
 }
 
 fn evaluate_with(scripts: &Scripts, mail: &[u8], from: &str, options: Options) -> Evaluation {
+    evaluate_over(scripts, mail, from, options, Transport::default())
+}
+
+fn evaluate_over(scripts: &Scripts, mail: &[u8], from: &str, options: Options, transport: Transport<'_>) -> Evaluation {
     let message = Message::from_bytes(mail);
     let reverse_path = match from {
         "" => ReversePath::Null,
@@ -84,6 +149,7 @@ fn evaluate_with(scripts: &Scripts, mail: &[u8], from: &str, options: Options) -
     ];
     let incoming = Incoming {
         detail: Some("lists"),
+        transport,
         ..incoming(&message, &reverse_path, &recipient, &own)
     };
     Engine::new(options).run(scripts, &incoming, &Fixture)
@@ -150,6 +216,22 @@ fn words(evaluation: &Evaluation) -> String {
         described.push(format!("error: {}", error.message));
     }
     described.join("; ")
+}
+
+/// What the compiler warns of.
+fn warnings(source: &str) -> Vec<String> {
+    let checked = Engine::new(Options::default()).check(&Script::new("user", source.as_bytes()));
+    assert_eq!(checked.errors, Vec::new(), "{source}");
+    checked.warnings.into_iter().map(|warning| warning.message).collect()
+}
+
+/// Whether each test of an `if` answers yes for a message, under the same `require`.
+fn answers(require: &str, mail: &str, rows: &[(&str, bool)]) {
+    for (test, expected) in rows {
+        let source = format!("require [{require}]; if {test} {{ discard; }}");
+        let expected = if *expected { "discard" } else { "keep" };
+        assert_eq!(words(&evaluate(&source, mail)), expected, "{test}");
+    }
 }
 
 /// Each script's plan for [`MAIL`].

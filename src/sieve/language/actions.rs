@@ -5,6 +5,7 @@ use super::arguments::Arguments;
 use super::checker::{Checker, CommandKind};
 use super::extension::Extension;
 use super::flags::ActionFlags;
+use super::lists::check_list_name;
 use super::program::{Execute, Flow};
 use super::run::{Run, Stop};
 use super::text::Text;
@@ -162,7 +163,7 @@ pub(super) fn check_mailbox(checker: &mut Checker<'_>, place: Place, name: &str)
     }
 }
 
-fn check_special_use(checker: &mut Checker<'_>, place: Place, text: &Text) -> Option<()> {
+pub(super) fn check_special_use(checker: &mut Checker<'_>, place: Place, text: &Text) -> Option<()> {
     let Some(constant) = text.constant() else {
         return Some(());
     };
@@ -234,9 +235,8 @@ fn compile_redirect(checker: &mut Checker<'_>, command: &Command) -> Option<Box<
     let address = arguments.placed_text(checker, what);
     arguments.end(checker)?;
     let (place, address) = address?;
-    if let Some(constant) = address.constant().filter(|_| !list)
-        && let Err(message) = redirect_address(constant)
-    {
+    let check_target = if list { check_list_name } else { redirect_address };
+    if let Some(Err(message)) = address.constant().map(check_target) {
         return checker.error(place, message);
     }
     for (given, check) in [
@@ -266,9 +266,9 @@ fn redirect_address(text: &str) -> Result<(), String> {
     }
 }
 
-// RFC 3461 §4.1: "NEVER" / 1#( "SUCCESS" / "FAILURE" / "DELAY" )
+// RFC 6009 §4: "NEVER", or some of "SUCCESS", "FAILURE" and "DELAY" with commas and no spaces between them.
 fn check_notify(value: &str) -> Result<(), String> {
-    let words: Vec<String> = value.split(',').map(|word| word.trim().to_ascii_uppercase()).collect();
+    let words: Vec<String> = value.split(',').map(str::to_ascii_uppercase).collect();
     let known = |word: &String| matches!(word.as_str(), "SUCCESS" | "FAILURE" | "DELAY");
     match words.as_slice() {
         [never] if never == "NEVER" => Ok(()),
@@ -300,7 +300,7 @@ impl Redirect {
     fn dsn(&self, run: &Run<'_>) -> Result<RedirectDsn, Stop> {
         let value = |text: &Option<Text>, check: fn(&str) -> Result<(), String>| match text {
             Some(text) => {
-                let value = text.value(run)?.trim().to_ascii_uppercase();
+                let value = text.value(run)?.to_ascii_uppercase();
                 check(&value).map_err(Stop::error)?;
                 Ok(Some(value))
             }

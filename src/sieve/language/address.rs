@@ -3,6 +3,8 @@
 use super::arguments::Arguments;
 use super::checker::Checker;
 use super::extension::Extension;
+use crate::mail::Address;
+use crate::message::{Mailbox, mailboxes};
 
 /// The part of an address that a test compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,9 +70,53 @@ fn split(address: &str) -> (&str, Option<&str>) {
     }
 }
 
+/// Checks one mailbox of RFC 5322 §3.4, such as `Ann <ann@example.org>`.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub(super) fn check_mailbox_address(text: &str) -> Result<(), String> {
+    let wrong = |why: &str| Err(format!("\"{}\" is not an address: {why}", text.escape_debug()));
+    if text.contains(char::is_control) {
+        return wrong("it has a control character");
+    }
+    let mailboxes = mailboxes(text.as_bytes());
+    let address = match mailboxes.as_slice() {
+        [
+            Mailbox {
+                address: Some(address), ..
+            },
+        ] => address,
+        [_, _, ..] => return wrong("it is more than one"),
+        _ => return wrong("it has no \"@\" and domain"),
+    };
+    match Address::parse(address) {
+        Ok(address) if address.domain().is_empty() => wrong("it has no domain"),
+        Ok(_) => Ok(()),
+        Err(error) => wrong(&error.to_string()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mailbox_addresses() {
+        for (text, right) in [
+            ("ann@example.org", true),
+            ("Ann <ann@example.org>", true),
+            ("\"Ann, B.\" <ann@example.org>", true),
+            ("Änn <ann@example.org>", true),
+            ("ann", false),
+            ("", false),
+            ("Ann <>", false),
+            ("a@example.org, b@example.org", false),
+            ("a@example.org\r\nBcc: b@example.org", false),
+            ("Ann <ann@exa mple.org>", false),
+        ] {
+            assert_eq!(check_mailbox_address(text).is_ok(), right, "{text:?}");
+        }
+    }
 
     #[test]
     fn parts() {

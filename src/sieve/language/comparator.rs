@@ -43,11 +43,17 @@ impl Comparator {
         }
     }
 
+    /// Whether it compares numbers.
+    pub(super) fn is_numeric(self) -> bool {
+        self == Comparator::AsciiNumeric
+    }
+
     pub(super) fn compare(self, a: &str, b: &str) -> Ordering {
         match self {
             Comparator::AsciiNumeric => compare_numbers(digits(a), digits(b)),
             Comparator::AsciiCasemap => {
-                let folded = |text: &'_ str| text.bytes().map(|byte| byte.to_ascii_lowercase()).collect::<Vec<u8>>();
+                // RFC 4790 §9.2.1: as upper case, so that "_" comes after letters.
+                let folded = |text: &'_ str| text.bytes().map(|byte| byte.to_ascii_uppercase()).collect::<Vec<u8>>();
                 folded(a).cmp(&folded(b))
             }
             _ => self.folded(a).as_bytes().cmp(self.folded(b).as_bytes()),
@@ -82,6 +88,7 @@ mod tests {
             (Comparator::Octet, "a", "A", Greater),
             (Comparator::AsciiCasemap, "a", "A", Equal),
             (Comparator::AsciiCasemap, "B", "a", Greater),
+            (Comparator::AsciiCasemap, "_", "a", Greater),
             (Comparator::AsciiCasemap, "Ä", "ä", Less),
             (Comparator::AsciiNumeric, "007", "7x", Equal),
             (Comparator::AsciiNumeric, "10", "9", Greater),

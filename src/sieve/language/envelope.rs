@@ -1,9 +1,13 @@
 //! `envelope`: RFC 5228 §5.4, with the parts of RFC 6009 (envelope-dsn, envelope-deliverby).
 
+use jiff::SignedDuration;
+use jiff::tz::TimeZone;
+
 use super::address::AddressPart;
 use super::arguments::Arguments;
 use super::basic::any_field;
 use super::checker::{Checker, TestKind};
+use super::date::{Zone, iso8601};
 use super::extension::Extension;
 use super::matching::{MatchTags, Matching, Value};
 use super::program::Test;
@@ -37,6 +41,10 @@ fn compile(checker: &mut Checker<'_>, call: &Call) -> Option<Box<dyn Test>> {
     let mut arguments = Arguments::of_test(call);
     let tags = MatchTags::take(&mut arguments, checker);
     let part = AddressPart::take(&mut arguments, checker);
+    let zone = match checker.has(Extension::EnvelopeDeliverby) {
+        true => Zone::take(&mut arguments, checker, false),
+        false => Some(Zone::Local),
+    };
     let names = arguments.texts(checker, "parts of the envelope");
     let keys = arguments.texts(checker, "keys");
     arguments.end(checker)?;
@@ -60,6 +68,7 @@ fn compile(checker: &mut Checker<'_>, call: &Call) -> Option<Box<dyn Test>> {
     }
     Some(Box::new(EnvelopeTest {
         part,
+        zone: zone?,
         names: names.into_iter().map(|(_, text)| text).collect(),
         matching: tags?.with_keys(checker, keys?)?,
     }))
@@ -68,6 +77,8 @@ fn compile(checker: &mut Checker<'_>, call: &Call) -> Option<Box<dyn Test>> {
 #[derive(Debug)]
 struct EnvelopeTest {
     part: AddressPart,
+    /// Of `bytimeabsolute` (RFC 6009 §5).
+    zone: Zone,
     names: Vec<Text>,
     matching: Matching,
 }
@@ -77,7 +88,7 @@ impl Test for EnvelopeTest {
         let mut parts = Vec::with_capacity(self.names.len());
         for name in &self.names {
             let name = name.value(run)?.to_ascii_lowercase();
-            let values = self.values(run, &name);
+            let values = self.values(run, &name)?;
             parts.push((name, values.into_iter().map(Value::from).collect()));
         }
         any_field(&self.matching, run, parts)
@@ -85,12 +96,14 @@ impl Test for EnvelopeTest {
 }
 
 impl EnvelopeTest {
-    fn values(&self, run: &Run<'_>, name: &str) -> Vec<String> {
+    fn values(&self, run: &Run<'_>, name: &str) -> Result<Vec<String>, Stop> {
         let incoming = run.incoming();
         let transport = &incoming.transport;
         let delimiters = &run.options().delimiters;
         let owned = |value: Option<&str>| value.map(str::to_owned).into_iter().collect::<Vec<_>>();
-        match name {
+        // RFC 6009 §3: the part of an address is taken of the others too, whatever comes out.
+        let part_of = |value: Option<&str>| owned(value.and_then(|value| self.part.of(value, delimiters)));
+        Ok(match name {
             // RFC 5228 §5.4: the null reverse path is "", whatever the part.
             "from" => match incoming.reverse_path.address() {
                 None => vec![String::new()],
@@ -102,16 +115,33 @@ impl EnvelopeTest {
                 owned(Some(user_part(incoming.recipient.local(), incoming.detail)))
             }
             "to" => owned(self.part.of(&incoming.recipient.to_string(), delimiters)),
-            "envid" => owned(transport.envid),
-            "notify" => transport
-                .notify
-                .into_iter()
-                .flat_map(|notify| notify.split(','))
-                .map(str::to_owned)
-                .collect(),
-            "orcpt" => owned(transport.orcpt),
-            "ret" => owned(transport.ret),
+            "envid" => part_of(transport.envid),
+            // RFC 6009 §3: each condition by itself.
+            "notify" => {
+                let conditions = transport.notify.into_iter().flat_map(|notify| notify.split(','));
+                conditions.flat_map(|condition| part_of(Some(condition))).collect()
+            }
+            "orcpt" if self.part == AddressPart::All => owned(transport.orcpt),
+            // Less the type of the address, which is no part of it.
+            "orcpt" => part_of(
+                transport
+                    .orcpt
+                    .map(|orcpt| orcpt.split_once(';').map_or(orcpt, |(_, address)| address)),
+            ),
+            "ret" => part_of(transport.ret),
+            "bytimeabsolute" => self.absolute_time(run)?.into_iter().collect(),
             _ => deliver_by(transport.by, name),
+        })
+    }
+
+    // RFC 6009 §5: as the date part "iso8601" of RFC 5260, in the zone of `:zone`.
+    fn absolute_time(&self, run: &Run<'_>) -> Result<Option<String>, Stop> {
+        let by = run.incoming().transport.by.and_then(by_value);
+        let seconds = by.and_then(|(time, _)| time.parse::<i64>().ok());
+        let then = seconds.and_then(|seconds| run.now.checked_add(SignedDuration::from_secs(seconds)).ok());
+        match then {
+            Some(then) => Ok(Some(iso8601(&self.zone.of(run, &then.to_zoned(TimeZone::UTC))?))),
+            None => Ok(None),
         }
     }
 }
@@ -126,24 +156,24 @@ fn user_part<'a>(local: &'a str, detail: Option<&str>) -> &'a str {
     characters.as_str()
 }
 
-// RFC 2852 §4: by-value = by-time ";" by-mode [by-trace], RFC 6009 §5
+// RFC 2852 §4: by-value = by-time ";" by-mode [by-trace]. The time, and the letters behind it.
+fn by_value(by: &str) -> Option<(&str, &str)> {
+    let (time, mode) = by.split_once(';')?;
+    // i;ascii-numeric knows no plus sign.
+    Some((time.strip_prefix('+').unwrap_or(time), mode))
+}
+
+// RFC 6009 §5
 fn deliver_by(by: Option<&str>, name: &str) -> Vec<String> {
-    let Some((time, mode)) = by.and_then(|by| by.split_once(';')) else {
+    let Some((time, mode)) = by.and_then(by_value) else {
         return Vec::new();
     };
     let traced = mode.len() > 1 && mode.ends_with(['T', 't']);
     let value = match name {
-        "bytimerelative" => Some(time.to_owned()),
-        "bytimeabsolute" => time.parse::<i64>().ok().and_then(absolute),
-        "bymode" => mode.get(..1).map(str::to_ascii_uppercase),
-        "bytrace" => Some(if traced { "true" } else { "false" }.to_owned()),
+        "bytimerelative" => Some(time),
+        "bymode" => mode.get(..1),
+        "bytrace" => Some(if traced { "true" } else { "false" }),
         _ => None,
     };
-    value.into_iter().collect()
-}
-
-fn absolute(seconds: i64) -> Option<String> {
-    let now = jiff::Timestamp::now();
-    let then = now.checked_add(jiff::SignedDuration::from_secs(seconds)).ok()?;
-    Some(then.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+    value.map(str::to_owned).into_iter().collect()
 }

@@ -156,7 +156,7 @@ fn compile_hasflag(checker: &mut Checker<'_>, call: &Call) -> Option<Box<dyn Tes
             Some(variables) => Some(variables?),
             None => None,
         },
-        matching: tags?.with_keys(checker, keys?)?,
+        matching: tags?.with_words(checker, keys?)?,
     }))
 }
 

@@ -12,6 +12,7 @@ use super::checker::Checker;
 use super::comparator::Comparator;
 use super::extension::Extension;
 use super::glob::Glob;
+use super::lists::check_list_name;
 use super::regex::compile as compile_regex;
 use super::run::{Run, Stop};
 use super::text::{MATCHES_MAX, Text};
@@ -66,6 +67,8 @@ enum Key {
     Ready(Pattern),
     /// It has variables.
     Late(Text),
+    /// It has variables, and each of its words is a key.
+    LateWords(Text),
 }
 
 #[derive(Debug)]
@@ -111,6 +114,7 @@ impl Relation {
 impl MatchTags {
     /// Takes `:comparator` and the match type, `:is` where there is none.
     pub(super) fn take(arguments: &mut Arguments<'_>, checker: &mut Checker<'_>) -> Option<MatchTags> {
+        let explicit = arguments.peek("comparator");
         let comparator = take_comparator(arguments, checker);
         let kind = take_match_type(arguments, checker);
         let (comparator, (kind, place)) = (comparator?, kind?);
@@ -125,10 +129,13 @@ impl MatchTags {
                 "the comparator \"i;ascii-numeric\" compares whole numbers only: with `:is`, `:value` or `:count`",
             );
         }
-        if let MatchType::Count(relation) | MatchType::Value(relation) = kind
+        // RFC 6134 §2.2: whoever keeps the list compares.
+        if explicit && kind == MatchType::List {
+            return checker.error(place, "`:list` does not go together with `:comparator`");
+        }
+        if let MatchType::Count(relation) = kind
             && !matches!(relation, Relation::Eq | Relation::Ne)
             && comparator != Comparator::AsciiNumeric
-            && matches!(kind, MatchType::Count(_))
         {
             checker.warn(
                 place,
@@ -150,12 +157,43 @@ impl MatchTags {
         })
     }
 
+    /// The same, where a string is as good as the list of its words: flags (RFC 5232 §2).
+    pub(super) fn with_words(self, checker: &mut Checker<'_>, keys: Vec<(Place, Text)>) -> Option<Matching> {
+        // Numbers, expressions and lists are no flags.
+        if !matches!(
+            self.kind,
+            MatchType::Is | MatchType::Contains | MatchType::Matches | MatchType::Value(_)
+        ) {
+            return self.with_keys(checker, keys);
+        }
+        let mut words = Vec::with_capacity(keys.len());
+        for (place, text) in keys {
+            match text.constant() {
+                None => words.push(Some(Key::LateWords(text))),
+                Some(constant) => words.extend(
+                    constant
+                        .split_ascii_whitespace()
+                        .map(|word| self.key(checker, place, Text::Constant(word.into()))),
+                ),
+            }
+        }
+        Some(Matching {
+            tags: self,
+            keys: words.into_iter().collect::<Option<_>>()?,
+        })
+    }
+
     fn key(self, checker: &mut Checker<'_>, place: Place, text: Text) -> Option<Key> {
         let Some(constant) = text.constant() else {
             return Some(Key::Late(text));
         };
         if matches!(self.kind, MatchType::Count(_)) && constant.parse::<u64>().is_err() {
             checker.warn(place, "`:count` compares a number with this, which is none");
+        }
+        if self.kind == MatchType::List
+            && let Err(message) = check_list_name(constant)
+        {
+            return checker.error(place, message);
         }
         match self.pattern(constant) {
             Ok(pattern) => Some(Key::Ready(pattern)),
@@ -274,22 +312,40 @@ impl Matching {
         let mut folded = None;
         for key in &self.keys {
             let late;
-            let pattern = match key {
-                Key::Ready(pattern) => pattern,
-                Key::Late(text) => {
-                    let text = text.value(run)?;
-                    run.work(text.len(), 1)?;
-                    late = self.tags.pattern(&text).map_err(Stop::error)?;
-                    &late
+            let patterns = match key {
+                Key::Ready(pattern) => std::slice::from_ref(pattern),
+                Key::Late(_) | Key::LateWords(_) => {
+                    late = self.late(run, key)?;
+                    late.as_slice()
                 }
             };
-            if self.fits(run, pattern, value, &mut folded)? {
-                run.note_value(of, value, Some(&pattern.text));
-                return Ok(true);
+            for pattern in patterns {
+                if self.fits(run, pattern, value, &mut folded)? {
+                    run.note_value(of, value, Some(&pattern.text));
+                    return Ok(true);
+                }
             }
         }
         run.note_value(of, value, None);
         Ok(false)
+    }
+
+    // The keys that there are once variables are filled in.
+    fn late(&self, run: &mut Run<'_>, key: &Key) -> Result<Vec<Pattern>, Stop> {
+        let pattern = |text: &str| self.tags.pattern(text).map_err(Stop::error);
+        match key {
+            Key::Ready(_) => Ok(Vec::new()),
+            Key::Late(text) => {
+                let text = text.value(run)?;
+                run.work(text.len(), 1)?;
+                Ok(vec![pattern(&text)?])
+            }
+            Key::LateWords(text) => {
+                let text = text.value(run)?;
+                run.work(text.len(), 1)?;
+                text.split_ascii_whitespace().map(pattern).collect()
+            }
+        }
     }
 
     fn fits(

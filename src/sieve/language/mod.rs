@@ -20,31 +20,41 @@ mod basic;
 mod checker;
 mod comparator;
 mod control;
+mod date;
+mod debug;
+mod duplicate;
 mod envelope;
 mod environment;
 mod extension;
+mod fcc;
 mod fields;
 mod flags;
 mod glob;
 mod include;
+mod lists;
+mod mailbox;
+mod mailto;
 mod matching;
+mod metadata;
+mod notify;
 mod program;
+mod programs;
 mod regex;
+mod reject;
 mod run;
+mod spam;
 mod subject;
 mod text;
+mod vacation;
 mod variables;
 
 use self::checker::{CommandKind, TestKind};
 use self::extension::{Extension, Extensions};
 pub(super) use self::program::Program;
+pub use self::spam::{FieldPattern, FieldPatternError, Maximum, Points, Scale, Scanner, SpamSettings, Verdict};
 use super::engine::Options;
 use super::error::Fault;
 use super::syntax;
-
-/// Where scores of spam and virus scanners come from (RFC 5235).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SpamSettings {}
 
 /// Compiles scripts.
 #[derive(Debug)]
@@ -121,8 +131,13 @@ fn commands() -> impl Iterator<Item = &'static CommandKind> {
     [
         actions::COMMANDS,
         control::COMMANDS,
+        debug::COMMANDS,
         flags::COMMANDS,
         include::COMMANDS,
+        notify::COMMANDS,
+        programs::COMMANDS,
+        reject::COMMANDS,
+        vacation::COMMANDS,
         variables::COMMANDS,
     ]
     .into_iter()
@@ -134,9 +149,17 @@ fn tests() -> impl Iterator<Item = &'static TestKind> {
     [
         basic::TESTS,
         control::TESTS,
+        date::TESTS,
+        duplicate::TESTS,
         envelope::TESTS,
         environment::TESTS,
         flags::TESTS,
+        lists::TESTS,
+        mailbox::TESTS,
+        metadata::TESTS,
+        notify::TESTS,
+        programs::TESTS,
+        spam::TESTS,
         variables::TESTS,
     ]
     .into_iter()

@@ -58,6 +58,8 @@ pub(super) struct Run<'a> {
     pub(super) subject: Subject<'a>,
     /// The internal variable of RFC 5232 §2.
     pub(super) flags: Vec<String>,
+    /// When it began: the same for all its tests (RFC 5260 §5).
+    pub(super) now: jiff::Timestamp,
     /// The MIME parts looked at so far.
     pub(super) parts: usize,
     /// Scripts that ran, for `include :once` (RFC 6609 §3.2).
@@ -110,6 +112,7 @@ impl Program {
             task,
             subject: Subject::new(task.incoming.message),
             flags: task.flags.to_vec(),
+            now: jiff::Timestamp::now(),
             parts: 0,
             included: HashSet::new(),
             depth: 0,
@@ -246,6 +249,11 @@ impl<'a> Run<'a> {
         };
         self.steps.push(executed);
         Ok(())
+    }
+
+    /// Whether an action was executed already.
+    pub(super) fn has_step(&self, is: impl Fn(&Step) -> bool) -> bool {
+        self.steps.iter().any(|executed| is(&executed.step))
     }
 
     /// A variable's value, empty where it was never set (RFC 5229 §3).

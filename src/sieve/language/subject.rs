@@ -132,7 +132,6 @@ impl<'a> Subject<'a> {
     }
 
     /// Puts another message in place.
-    #[expect(dead_code, reason = "replace and enclose come next")]
     pub(super) fn set_message(&mut self, message: Message) {
         self.decoded.clear();
         self.edited = Some(Edited {

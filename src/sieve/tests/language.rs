@@ -268,24 +268,42 @@ fn scripts_ask_what_there_is() {
             "fileinto A",
         ),
         (
-            "if ihave \"editheader\" { addheader \"X\" \"y\"; } else { discard; }",
-            "discard",
+            "if ihave [\"fileinto\", \"mailboxid\"] { fileinto :mailboxid \"a\" \"b\"; }",
+            "fileinto b",
         ),
-        (
-            "if ihave \"fcc\" { vacation :fcc \"Sent\" \"x\"; } else { discard; }",
-            "discard",
-        ),
+        // What is not here may be written, but not executed.
         (
             "if ihave \"no-such-thing\" { nosuchcommand; } else { discard; }",
             "discard",
         ),
-        ("if ihave \"mailboxid\" { fileinto :mailboxid \"a\" \"b\"; }", "keep"),
-        ("nosuchcommand;", "keep; error: \"nosuchcommand\" is not known here"),
+        (
+            "if ihave [\"fileinto\", \"no-such-thing\"] { fileinto :nosuchtag \"A\"; } else { fileinto \"B\"; }",
+            "fileinto B",
+        ),
+        (
+            "if allof (ihave \"no-such-thing\", nosuchtest \"x\") { discard; }",
+            "keep; error: there is no test \"nosuchtest\"",
+        ),
+        (
+            "if not ihave \"no-such-thing\" { nosuchcommand; }",
+            "keep; error: there is no command \"nosuchcommand\"",
+        ),
+        (
+            "if not ihave \"no-such-thing\" { stop; } nosuchcommand :x 1 { keep; }",
+            "keep",
+        ),
+        // Where everything that was asked for is here, what is not known is a mistake.
+        ("nosuchcommand;", "keep; error: there is no command \"nosuchcommand\""),
         (
             "if nosuchtest { keep; }",
-            "keep; error: \"nosuchtest\" is not known here",
+            "keep; error: there is no test \"nosuchtest\"",
+        ),
+        (
+            "if ihave \"fcc\" { vacation :fcc \"Sent\" \"x\"; }",
+            "keep; error: \"vacation\" needs `require \"vacation\"`",
         ),
         ("error \"not today\";", "keep; error: not today"),
+        ("error;", "keep; error: `error` needs a message"),
     ] {
         assert_eq!(words(&evaluate(&format!("{head}{source}"), MAIL)), expected, "{source}");
     }
