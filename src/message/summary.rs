@@ -3,6 +3,7 @@
 use super::decode::{date, mailboxes, message_ids, text};
 use super::header::Header;
 use super::structure::{Part, Structure};
+use super::thread_id::normal_id;
 
 /// Characters of a decoded field that are kept.
 const TEXT_MAX: usize = 1000;
@@ -66,6 +67,12 @@ impl Summary {
 /// Whether a part looks like an attachment to people.
 pub(super) fn has_attachment(structure: &Structure) -> bool {
     structure.parts.iter().any(|part| is_attachment(structure, part))
+}
+
+/// A message id in the form in which the index compares it: its first 250 characters, [normal](normal_id).
+#[must_use]
+pub fn kept_id(id: &str) -> String {
+    normal_id(&cut(id.to_owned(), ID_MAX)).into_owned()
 }
 
 fn id(id: String) -> Option<String> {
