@@ -147,6 +147,7 @@ fn deliver(account: &dyn Account, number: u64) {
         id: DeliveryId::new(),
         remember: Vec::new(),
         quota: None,
+        history: None,
     };
     let letter = Letter::new(Message::from_bytes(text), &trace);
     let staged = account.stage(&letter, number).expect("staged");

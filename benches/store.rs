@@ -1,5 +1,6 @@
 //! Deliveries a second into the local store, beside the bare loop of write, fdatasync,
-//! rename and fsync of the folder at the same concurrency: `cargo bench --bench store`.
+//! rename and fsync of the folder at the same concurrency, and beside the same without the
+//! history of deliveries: `cargo bench --bench store`.
 //!
 //! Everything is flushed. Rounds alternate, each in a fresh folder, and nothing is
 //! deleted before the end. `TMPDIR` says on which file system.
@@ -12,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use postroom::mail::{DeliveryId, Flags, MailboxName, ReversePath};
 use postroom::message::{Letter, Message, Trace};
-use postroom::store::{LocalStore, Options, Publication, Store, Target};
+use postroom::store::{
+    ActionKind, Ending, LocalStore, Options, PastAction, PastDelivery, Publication, Record, Store, Target,
+};
 
 const ROUND: Duration = Duration::from_millis(1500);
 const ROUNDS: usize = 3;
@@ -21,8 +24,8 @@ const SIZE: usize = 4096;
 fn main() {
     let folder = tempfile::tempdir().expect("a folder for the mail");
     println!("{SIZE} bytes, {ROUNDS} rounds of {ROUND:?}, median\n");
-    println!("| threads | users | store /s | bare loop /s | ratio |");
-    println!("| ---: | ---: | ---: | ---: | ---: |");
+    println!("| threads | users | store /s | without history /s | bare loop /s | to the bare loop | to no history |");
+    println!("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
     let mut round = 0;
     for (threads, users) in [
         (1, 1),
@@ -34,14 +37,21 @@ fn main() {
         (16, 100),
         (64, 100),
     ] {
-        let (mut ours, mut bare) = (Vec::new(), Vec::new());
+        let (mut ours, mut forgetful, mut bare) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             round += 1;
-            ours.push(store(&folder.path().join(format!("store-{round}")), threads, users));
+            let store =
+                |name: &str, history| store(&folder.path().join(format!("{name}-{round}")), threads, users, history);
+            ours.push(store("store", true));
+            forgetful.push(store("forgetful", false));
             bare.push(bare_loop(&folder.path().join(format!("bare-{round}")), threads, users));
         }
-        let (ours, bare) = (median(ours), median(bare));
-        println!("| {threads} | {users} | {ours:.0} | {bare:.0} | {:.2} |", ours / bare);
+        let (ours, forgetful, bare) = (median(ours), median(forgetful), median(bare));
+        println!(
+            "| {threads} | {users} | {ours:.0} | {forgetful:.0} | {bare:.0} | {:.2} | {:.2} |",
+            ours / bare,
+            ours / forgetful
+        );
     }
 }
 
@@ -66,7 +76,7 @@ fn rate(threads: u64, work: impl Fn(u64) + Sync) -> f64 {
     number.load(Ordering::Relaxed) as f64 / start.elapsed().as_secs_f64()
 }
 
-fn store(folder: &Path, threads: u64, users: u64) -> f64 {
+fn store(folder: &Path, threads: u64, users: u64, history: bool) -> f64 {
     let store = LocalStore::new(Options {
         host: "mx.example.org".to_owned(),
         open_accounts: 512,
@@ -81,9 +91,11 @@ fn store(folder: &Path, threads: u64, users: u64) -> f64 {
             mailbox: MailboxName::inbox(),
             flags: Flags::new(),
         };
+        let id = DeliveryId::new();
         let publication = Publication {
             targets: vec![target],
-            id: DeliveryId::new(),
+            history: history.then(|| record(&id, number)),
+            id,
             remember: Vec::new(),
             quota: None,
         };
@@ -93,6 +105,27 @@ fn store(folder: &Path, threads: u64, users: u64) -> f64 {
     // Accounts are open before the clock starts.
     (0..users).for_each(|user| deliver(user + (1 << 40) * users));
     rate(threads, deliver)
+}
+
+/// What is written down of a delivery that a script filed.
+fn record(id: &DeliveryId, number: u64) -> Record {
+    let filed = PastAction {
+        script: Some("sieve/main.sieve".to_owned()),
+        line: Some(12),
+        ..PastAction::done(ActionKind::FileInto, Some("INBOX".to_owned()))
+    };
+    Record::Whole(Box::new(PastDelivery {
+        id: id.clone(),
+        queue_id: Some("4bXyz12Qw3z9sT8".to_owned()),
+        time: 1_795_000_000,
+        reverse_path: "s@example.net".to_owned(),
+        recipient: "ann@example.org".to_owned(),
+        original: None,
+        message_id: Some(format!("{number}@example.net")),
+        size: SIZE as u64,
+        ending: Ending::Delivered,
+        actions: vec![filed],
+    }))
 }
 
 fn letter(number: u64) -> Letter {

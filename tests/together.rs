@@ -69,6 +69,7 @@ fn deliver(account: &dyn Account, key: u64, mailbox: &str, subject: &str) {
         id: DeliveryId::new(),
         remember: Vec::new(),
         quota: None,
+        history: None,
     });
     assert!(matches!(published.expect("delivered"), Published::Placed(_)));
 }

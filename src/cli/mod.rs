@@ -8,6 +8,7 @@ mod carrying;
 mod config;
 mod deliver;
 mod expire;
+mod explain;
 mod export;
 mod fault;
 mod import;
@@ -67,6 +68,8 @@ enum Command {
     /// Show, find and change messages
     #[command(subcommand)]
     Message(message::Command),
+    /// Explain why a message is where it is, and where else it went
+    Explain(explain::Arguments),
     /// Remove messages that have been in a mailbox for long. Without --execute nothing is done: what would go is shown
     Expire(expire::Arguments),
     /// Show and count what accounts hold
@@ -161,6 +164,7 @@ fn run(Arguments { command, config: file }: Arguments) -> Result<u8, Fault> {
         Command::Sieve(command) => sieve::run(file, &command),
         Command::Mailbox(command) => mailbox::run(file, &command),
         Command::Message(command) => message::run(file, &command),
+        Command::Explain(arguments) => explain::run(file, &arguments),
         Command::Expire(arguments) => expire::run(file, &arguments),
         Command::Quota(command) => quota::run(file, &command),
         Command::Srs(command) => srs::run(file, &command),

@@ -48,6 +48,8 @@ pub(super) fn store(config: &Config) -> LocalStore {
         maildirsize: config.quota.maildirsize,
         fulltext: config.search.fulltext,
         keep_expunged: settings.keep_expunged,
+        history: config.history.keep,
+        history_entries: config.history.entries,
         create: config.mailboxes.create.clone(),
         subscribe: config.mailboxes.subscribe,
         dovecot_uidlist: settings.dovecot_uidlist,

@@ -22,11 +22,11 @@ pub use error::{ConfigError, Fault};
 pub use print::{example, reference};
 pub use resolved::{HostPort, ListenAddress, ListenProtocol, QuotaSettings, RedirectFrom, Relay, SubmissionSettings};
 pub use sections::{
-    DeliveredTo, DeliverySettings, ExpireRule, Limits, Listen, MailboxSettings, OverQuota, ProgramSettings, ProgramUse,
-    QuotaMailbox, QuotaWarning, SearchSettings, SieveDomain, SieveEngine, SieveLimits, SieveSettings, StoreSettings,
-    SubmissionTls,
+    DeliveredTo, DeliverySettings, ExpireRule, HistorySettings, Limits, Listen, MailboxSettings, OverQuota,
+    ProgramSettings, ProgramUse, QuotaMailbox, QuotaWarning, SearchSettings, SieveDomain, SieveEngine, SieveLimits,
+    SieveSettings, StoreSettings, SubmissionTls,
 };
-pub use written::{parse_age, show_age};
+pub use written::{parse_age, show_age, show_period};
 
 /// Where the file is looked for when none is named.
 pub const DEFAULT_FILE: &str = "/etc/postroom/postroom.toml";
@@ -64,6 +64,8 @@ pub struct Config {
     pub mailboxes: MailboxSettings,
     /// Searching.
     pub search: SearchSettings,
+    /// What is remembered of deliveries.
+    pub history: HistorySettings,
     /// What a delivery does beside the filter.
     pub delivery: DeliverySettings,
     /// What there is to quotas beside the limits.

@@ -109,6 +109,7 @@ pub(super) fn config(config: &Config) -> String {
     block(&mut text, &config.store);
     block(&mut text, &config.mailboxes);
     block(&mut text, &config.search);
+    block(&mut text, &config.history);
     block(&mut text, &config.delivery);
     block(
         &mut text,

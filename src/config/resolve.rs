@@ -12,8 +12,8 @@ use super::{
     Config, DeliverySettings, ExpireRule, Limits, Listen, ListenAddress, ListenProtocol, QuotaMailbox, QuotaSettings,
 };
 use super::{
-    MailboxSettings, ProgramSettings, QuotaWarning, RedirectFrom, Relay, SearchSettings, SieveDomain, SieveEngine,
-    SieveLimits, SieveSettings, StoreSettings, SubmissionSettings,
+    HistorySettings, MailboxSettings, ProgramSettings, QuotaWarning, RedirectFrom, Relay, SearchSettings, SieveDomain,
+    SieveEngine, SieveLimits, SieveSettings, StoreSettings, SubmissionSettings,
 };
 use crate::directory::{self, OpenError, Source};
 use crate::mail::{Address, Quota, QuotaEffect, QuotaRule};
@@ -78,6 +78,7 @@ impl<'a> File<'a> {
         let store = self.section(StoreSettings::INFO, faults, store);
         let mailboxes = self.section(MailboxSettings::INFO, faults, MailboxSettings::read);
         let search = self.section(SearchSettings::INFO, faults, SearchSettings::read);
+        let history = self.section(HistorySettings::INFO, faults, HistorySettings::read);
         let delivery = self.section(DeliverySettings::INFO, faults, DeliverySettings::read);
         let expire = self.repeated(faults, check_expiry);
         let log = self.section(Log::INFO, faults, Log::read);
@@ -98,6 +99,7 @@ impl<'a> File<'a> {
             store: store?,
             mailboxes: mailboxes?,
             search: search?,
+            history: history?,
             delivery: delivery?,
             quota: quota?,
             expire,

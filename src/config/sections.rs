@@ -111,6 +111,7 @@ pub(super) const SECTIONS: &[Info] = &[
     StoreSettings::INFO,
     MailboxSettings::INFO,
     SearchSettings::INFO,
+    HistorySettings::INFO,
     DeliverySettings::INFO,
     QuotaMain::INFO,
     QuotaMailbox::INFO,
@@ -429,6 +430,17 @@ section! {
         /// all messages. It takes about a tenth of the size of the mail, in `fulltext.sqlite` beside
         /// the index.
         fulltext: bool as Flag = true;
+    }
+}
+
+section! {
+    /// What became of each delivery, for `postroom explain`.
+    pub struct HistorySettings in "history" {
+        /// How long it is remembered, in the index of each account; `none` for not at all. Each delivery takes
+        /// about 300 bytes.
+        keep: Option<Duration> as Lasting = "30 d";
+        /// Of how many deliveries to an account it is remembered at most.
+        entries: usize as Count = 10000;
     }
 }
 

@@ -136,7 +136,9 @@ fn amount(text: &str) -> (&str, &str) {
     (&text[..digits], text[digits..].trim_start())
 }
 
-pub(super) fn show_period(period: Duration) -> String {
+/// A time in the largest unit of which it is a whole number, as `30 d` or `90 s`.
+#[must_use]
+pub fn show_period(period: Duration) -> String {
     let milliseconds = period.as_millis();
     let whole = |unit: &&(&str, u64)| milliseconds.is_multiple_of(u128::from(unit.1));
     match PERIODS.iter().find(whole) {

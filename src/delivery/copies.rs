@@ -2,7 +2,7 @@
 
 use crate::mail::{Cause, Flags, MailboxName, SpecialUse};
 use crate::message::{Letter, Message, Received, Trace};
-use crate::store::{Account, Publication, Remembered, Staged, StoreError, Target};
+use crate::store::{Account, ActionKind, Publication, Remembered, Staged, StoreError, Target};
 
 use super::carry_out::Filing;
 use super::{CORRESPONDENTS_KEPT, DeliveredTo, Delivery, Sorter, correspondents};
@@ -107,6 +107,7 @@ impl Sorter {
                 Err(why) => {
                     let name = mailbox.to_separated(self.options.separator);
                     self.tell_of_action(delivery, &format!("file into {name}"), &why);
+                    delivery.chronicle.failed(ActionKind::FileInto, mailbox.as_str(), &why);
                     MailboxName::inbox()
                 }
             };
@@ -181,6 +182,7 @@ impl Sorter {
             remember.push((pair, CORRESPONDENTS_KEPT));
         }
         Publication {
+            history: delivery.chronicle.for_publication(delivery, &targets),
             targets,
             id: parcel.id.clone(),
             remember,

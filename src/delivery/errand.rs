@@ -7,11 +7,11 @@ use crate::directory::Found;
 use crate::mail::{Address, Cause, DeliveryId, ReversePath};
 use crate::message::{Letter, Message};
 use crate::sieve::Fcc;
-use crate::store::{StoreError, Target};
+use crate::store::{ActionKind, ActionResult, PastAction, Record, StoreError, Target};
 use crate::submission::{Content, Dsn};
 
 use super::copies::make;
-use super::{Delivery, Sorter, key, notices};
+use super::{Delivery, Sorter, history, key, notices};
 
 /// A vacation reply or a notification that is still to be sent, or warnings that may be due.
 /// It needs no memory: what must not be sent twice was remembered before, and who is to be
@@ -21,6 +21,13 @@ pub struct Errand {
     id: DeliveryId,
     found: Box<Found>,
     task: Task,
+    note: Option<Note>,
+}
+
+/// What is written down once an errand is done.
+struct Note {
+    recipient: String,
+    action: PastAction,
 }
 
 enum Task {
@@ -30,8 +37,8 @@ enum Task {
 
 /// Mail of our own making.
 pub(super) struct Mail {
-    /// By what name the log knows it.
-    pub(super) what: &'static str,
+    /// What it is: a reply of `vacation`, or a notification.
+    pub(super) kind: ActionKind,
     pub(super) to: Vec<Address>,
     pub(super) content: Content,
     pub(super) fcc: Option<Fcc>,
@@ -39,7 +46,14 @@ pub(super) struct Mail {
 
 impl Errand {
     pub(super) fn send(delivery: &Delivery<'_>, mail: Mail) -> Errand {
-        Errand::new(delivery, Task::Send(mail))
+        let note = delivery.chronicle.for_errand(mail.kind).map(|action| Note {
+            recipient: delivery.recipient.address.to_string(),
+            action,
+        });
+        Errand {
+            note,
+            ..Errand::new(delivery, Task::Send(mail))
+        }
     }
 
     /// Warnings about the quota, where thresholds were crossed.
@@ -58,10 +72,10 @@ impl Errand {
 
     /// Leaves it undone, which the log says.
     pub fn leave(self, why: &str) {
-        let Errand { id, found, task } = self;
+        let Errand { id, found, task, .. } = self;
         match task {
-            Task::Send(Mail { what, to, .. }) => {
-                let to = addresses(&to);
+            Task::Send(mail) => {
+                let (what, to) = (mail.what(), addresses(&mail.to));
                 tracing::warn!(%id, user = %found.user, to, "{what} not sent: {why}");
             }
             // Who is to be warned is seen again at the next delivery.
@@ -74,6 +88,17 @@ impl Errand {
             id: delivery.parcel.id.clone(),
             found: Box::new(delivery.found.clone()),
             task,
+            note: None,
+        }
+    }
+}
+
+impl Mail {
+    // By what name the log knows it.
+    fn what(&self) -> &'static str {
+        match self.kind {
+            ActionKind::Vacation => "vacation reply",
+            _ => "notification",
         }
     }
 }
@@ -86,17 +111,42 @@ impl Sorter {
     /// Does what a delivery left to be done; where it cannot be, the log says so, and the
     /// delivery stands all the same.
     pub fn run_errands(&self, errands: Vec<Errand>) {
-        for Errand { id, found, task } in errands {
+        for Errand { id, found, task, note } in errands {
             match task {
-                Task::Send(mail) => self.send(&id, &found, &mail),
+                Task::Send(mail) => {
+                    let failure = self.send(&id, &found, &mail).err();
+                    if let Some(note) = note {
+                        self.note(id, &found, note, failure);
+                    }
+                }
                 Task::Warn => self.warn_of_usage(&found),
             }
         }
     }
 
-    fn send(&self, id: &DeliveryId, found: &Found, mail: &Mail) {
-        let Mail { what, to, content, fcc } = mail;
-        let user = &found.user;
+    fn note(&self, id: DeliveryId, found: &Found, note: Note, failure: Option<Cause>) {
+        // Opening an account that was removed meanwhile would make it anew.
+        if !found.home.is_dir() {
+            return;
+        }
+        let Ok(account) = self.store.account(&found.user, &found.home) else {
+            return;
+        };
+        let mut action = note.action;
+        if let Some(cause) = failure {
+            (action.result, action.reason) = (ActionResult::Failed, Some(cause.to_string()));
+        }
+        let record = Record::More {
+            id,
+            recipient: note.recipient,
+            actions: vec![action],
+        };
+        history::write(account.as_ref(), &record);
+    }
+
+    fn send(&self, id: &DeliveryId, found: &Found, mail: &Mail) -> Result<(), Cause> {
+        let Mail { to, content, fcc, .. } = mail;
+        let (what, user) = (mail.what(), &found.user);
         let addresses = addresses(to);
         // RFC 5230 §5.1, RFC 3834 §3.3: nobody is to hear what became of it.
         let sent = self
@@ -107,7 +157,7 @@ impl Sorter {
             Err(error) => {
                 let cause = Cause::of(&error);
                 tracing::warn!(%id, %user, to = %addresses, %cause, "{what} not sent");
-                return;
+                return Err(cause);
             }
         }
         // RFC 8580 §3: of what was not sent there is no copy.
@@ -118,6 +168,7 @@ impl Sorter {
             let mailbox = fcc.mailbox.as_str();
             tracing::warn!(%id, %user, mailbox, cause = %Cause::of(&error), "no copy of the {what} is filed");
         }
+        Ok(())
     }
 
     // Within the quota, as all that is filed; where a mailbox is missing it is made only with `:create`.

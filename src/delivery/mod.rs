@@ -14,6 +14,7 @@ mod copies;
 mod errand;
 mod failure;
 mod gate;
+mod history;
 mod inquiry;
 mod key;
 mod lists;
@@ -45,6 +46,7 @@ pub use scripts::SiteScripts;
 
 use failure::Failure;
 use gate::Gate;
+use history::Chronicle;
 use inquiry::Inquiry;
 use quota::Room;
 use under_way::UnderWay;
@@ -127,6 +129,7 @@ pub(crate) struct Delivery<'a> {
     account: &'a dyn Account,
     key: u64,
     keep_in: Option<&'a MailboxName>,
+    chronicle: Chronicle,
 }
 
 impl Sorter {
@@ -186,11 +189,14 @@ impl Sorter {
         found: &Found,
         keep_in: Option<&MailboxName>,
     ) -> (Outcome, Vec<Errand>) {
-        if parcel.message.header().count("Received") > self.options.hops {
+        let loops = parcel.message.header().count("Received") > self.options.hops;
+        // No account is made for what is refused.
+        if loops && !found.home.is_dir() {
             return (Outcome::Refused(Refusal::Loop), Vec::new());
         }
         let account = match self.store.account(&found.user, &found.home) {
             Ok(account) => account,
+            Err(_) if loops => return (Outcome::Refused(Refusal::Loop), Vec::new()),
             Err(error) => return (Failure::Store(error).into_outcome(), Vec::new()),
         };
         let key = key::redelivery_key(&parcel.message, &parcel.envelope.reverse_path, &recipient.address);
@@ -201,15 +207,23 @@ impl Sorter {
             account: account.as_ref(),
             key,
             keep_in,
+            chronicle: Chronicle::default(),
         };
-        self.filter(&delivery)
-            .unwrap_or_else(|failure| (failure.into_outcome(), Vec::new()))
+        let (outcome, errands) = match loops {
+            true => (Outcome::Refused(Refusal::Loop), Vec::new()),
+            false => self
+                .filter(&delivery)
+                .unwrap_or_else(|failure| (failure.into_outcome(), Vec::new())),
+        };
+        delivery.chronicle.close(&delivery, &outcome);
+        (outcome, errands)
     }
 
     fn filter(&self, delivery: &Delivery<'_>) -> Result<(Outcome, Vec<Errand>), Failure> {
         let scripts = match self.scripts(delivery.found) {
             Err(error) if error.is_lasting() => {
                 self.tell_of_unreadable(delivery, &error);
+                delivery.chronicle.unreadable(delivery, &error);
                 return self.carry_out(delivery, Plan::keep());
             }
             scripts => scripts?,
@@ -218,6 +232,7 @@ impl Sorter {
         for note in &evaluation.notes {
             tracing::info!(id = %delivery.parcel.id, user = %delivery.found.user, "{note}");
         }
+        delivery.chronicle.evaluated(delivery, &evaluation);
         if let Some(error) = &evaluation.error {
             self.tell_of_script(delivery, error);
         }

@@ -143,6 +143,7 @@ pub(super) fn put(
         id: id.clone(),
         remember: Vec::new(),
         quota,
+        history: None,
     };
     account.stage(letter, key)?.publish(publication).map(drop)
 }

@@ -4,7 +4,7 @@ use ring::digest::{SHA256, digest};
 
 use crate::mail::Cause;
 use crate::sieve::RedirectDsn;
-use crate::store::Step;
+use crate::store::{ActionKind, Step};
 use crate::submission::{Content, Dsn, Kind, Receipt, SubmitError, already_redirected};
 
 use super::carry_out::{Pipe, Redirect};
@@ -34,11 +34,11 @@ impl Sorter {
             let address = &redirect.address;
             let about = format!("redirect to {address}");
             if already_redirected(parcel.message.header(), owner) {
-                self.tell_of_action(
-                    delivery,
-                    &about,
-                    "the message has come back from an earlier redirect of yours",
-                );
+                let why = "the message has come back from an earlier redirect of yours";
+                self.tell_of_action(delivery, &about, why);
+                delivery
+                    .chronicle
+                    .failed(ActionKind::Redirect, &address.to_string(), why);
                 kept = true;
                 continue;
             }
@@ -47,11 +47,19 @@ impl Sorter {
                 match self.send_on(delivery, redirect) {
                     Ok(_) => account.put_step(*key, &step, &parcel.id)?,
                     Err(error) if error.kind() == Kind::Permanent => {
-                        self.tell_of_action(delivery, &about, &Cause::of(&error).to_string());
+                        let why = Cause::of(&error).to_string();
+                        self.tell_of_action(delivery, &about, &why);
+                        delivery
+                            .chronicle
+                            .failed(ActionKind::Redirect, &address.to_string(), &why);
                         kept = true;
                         continue;
                     }
                     Err(source) => {
+                        let why = Cause::of(&source).to_string();
+                        delivery
+                            .chronicle
+                            .failed(ActionKind::Redirect, &address.to_string(), &why);
                         return Err(Failure::Redirect {
                             address: address.to_string(),
                             source,
@@ -59,6 +67,7 @@ impl Sorter {
                     }
                 }
             }
+            delivery.chronicle.done(ActionKind::Redirect, &address.to_string());
             redirected.push(address.to_string());
         }
         Ok((redirected, kept))
@@ -103,6 +112,8 @@ impl Sorter {
                 match self.run_pipe(delivery, pipe, message) {
                     Piped::Taken => account.put_step(*key, &step, &parcel.id)?,
                     Piped::Later(source) => {
+                        let chronicle = &delivery.chronicle;
+                        chronicle.failed(ActionKind::Pipe, &pipe.program, &source.to_string());
                         return Err(Failure::Program {
                             program: pipe.program.clone(),
                             why: source,
@@ -110,11 +121,13 @@ impl Sorter {
                     }
                     Piped::Failed(why) => {
                         self.tell_of_program(delivery, pipe, &why);
+                        delivery.chronicle.failed(ActionKind::Pipe, &pipe.program, &why);
                         kept |= !(pipe.attempt && elsewhere);
                         continue;
                     }
                 }
             }
+            delivery.chronicle.done(ActionKind::Pipe, &pipe.program);
             piped.push(format!("|{}", pipe.program));
         }
         Ok((piped, kept))

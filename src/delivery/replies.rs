@@ -1,7 +1,7 @@
 //! Replies of `vacation` and notifications: composed here, sent behind the delivery.
 
 use crate::sieve::VacationReply;
-use crate::store::Remembered;
+use crate::store::{ActionKind, Remembered};
 use crate::submission::{NamedAddress, Notification, Vacation};
 
 use super::carry_out::Notify;
@@ -26,8 +26,15 @@ impl Sorter {
             };
             match account.remember(&memory, reply.period.seconds()) {
                 Ok(true) => {}
-                Ok(false) => continue,
+                Ok(false) => {
+                    let why = "this sender got one not long ago";
+                    let to = reply.address.to_string();
+                    delivery.chronicle.withheld(ActionKind::Vacation, &to, why);
+                    continue;
+                }
                 Err(error) => {
+                    let (why, to) = ("it could not be remembered", reply.address.to_string());
+                    delivery.chronicle.failed(ActionKind::Vacation, &to, why);
                     tracing::warn!(id = %parcel.id, user = %found.user, %error, "no vacation reply: it could not be remembered");
                     continue;
                 }
@@ -43,7 +50,7 @@ impl Sorter {
             errands.push(Errand::send(
                 delivery,
                 Mail {
-                    what: "vacation reply",
+                    kind: ActionKind::Vacation,
                     to: vec![reply.address],
                     content: self.submitter.composer().vacation(&vacation, &parcel.message),
                     fcc: reply.fcc,
@@ -82,13 +89,16 @@ impl Sorter {
             let to = notification.recipients();
             if to.is_empty() {
                 let method = notification.method;
+                delivery
+                    .chronicle
+                    .failed(ActionKind::Notify, &method, "only mailto is known");
                 tracing::warn!(id = %parcel.id, user = %found.user, method, "no notification: only mailto is known");
                 continue;
             }
             errands.push(Errand::send(
                 delivery,
                 Mail {
-                    what: "notification",
+                    kind: ActionKind::Notify,
                     to,
                     content: self.submitter.composer().notification(&notification, &parcel.message),
                     fcc,

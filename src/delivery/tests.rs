@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::history::Chronicle;
 use super::*;
 use crate::directory;
 use crate::mail::{Client, Deferral, Flags, Protocol, Quota, SpecialUse, UidSet};
@@ -151,6 +152,7 @@ impl Site {
             account: account.as_ref(),
             key: key::redelivery_key(message, reverse_path, &recipient.address),
             keep_in: None,
+            chronicle: Chronicle::default(),
         };
         let plan = Plan {
             actions,

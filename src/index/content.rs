@@ -438,7 +438,7 @@ fn alone(card: &[u8]) -> Vec<u8> {
 }
 
 // Six bytes of a key are enough to find a message by, and SQLite keeps them in six.
-fn key(key: u64) -> i64 {
+pub(super) fn key(key: u64) -> i64 {
     (key >> 16).cast_signed()
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Called by `store::local`, which holds the Maildir beside it. Everything here
 //! happens in a [`Transaction`] (writes) or on the [`Index`] (reads), and ends in
-//! an [`IndexError`] that names the file. The schema is `schema.sql`.
+//! an [`IndexError`] that names the file. The schema is `schema.sql`
+//! and `history.sql`.
 //!
 //! Beside it lies a second database, [`FullText`]: words, for searching. It is filled
 //! behind delivery, only ever narrows a search, and may be lost at any time.
@@ -11,6 +12,7 @@ mod card;
 mod content;
 mod copy;
 mod fulltext;
+mod history;
 mod mailbox;
 mod memory;
 mod message;
@@ -24,6 +26,7 @@ pub use card::{Delivery, StoredCard};
 pub(crate) use content::PACK_CARDS;
 pub use content::{Gathered, NewContent, NewPack};
 pub use fulltext::{FullText, Progress, Verdict};
+pub use history::{ActionKind, ActionResult, Ending, HistoryKey, PastAction, PastDelivery, Record};
 pub use mailbox::{Counts, MailboxRow};
 pub use memory::{Remembered, Step};
 pub use message::{FileRow, MessageRow};

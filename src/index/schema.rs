@@ -3,9 +3,10 @@
 use rusqlite::Connection;
 
 /// The schema that this program writes: SQLite's `user_version`.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 const TABLES: &str = include_str!("schema.sql");
+const HISTORY: &str = include_str!("history.sql");
 const VIEWS: &str = include_str!("views.sql");
 
 /// What opening had to do about the schema.
@@ -36,8 +37,9 @@ pub(super) fn of_today(connection: &Connection) -> rusqlite::Result<Made> {
 
 /// Makes all tables and views.
 pub(super) fn create(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(&without_comments(TABLES))?;
-    connection.execute_batch(&without_comments(VIEWS))?;
+    for statements in [TABLES, HISTORY, VIEWS] {
+        connection.execute_batch(&without_comments(statements))?;
+    }
     connection.pragma_update(None, "user_version", VERSION)
 }
 
@@ -47,15 +49,29 @@ fn without_comments(statements: &str) -> String {
     statements.lines().filter_map(line).collect()
 }
 
-/// Puts what an index of schema `found` holds into tables of today.
-///
-/// The old tables are set aside, the new ones made as in a new index, and then filled; so
-/// an index that was migrated and one that is new are made by the same statements.
+/// Puts what an index of schema `found` holds into tables of today. An index that was migrated and
+/// one that is new are made by the same statements.
 pub(super) fn migrate(connection: &Connection, found: i64) -> rusqlite::Result<()> {
-    let take_over = match found {
-        1 => include_str!("migrations/from_1.sql"),
-        _ => return Err(rusqlite::Error::InvalidQuery),
-    };
+    match found {
+        1 => fill_anew(connection, include_str!("migrations/from_1.sql")),
+        2 => add_history(connection),
+        _ => Err(rusqlite::Error::InvalidQuery),
+    }
+}
+
+// Schema 3 added tables and views. A large index is not copied for that.
+fn add_history(connection: &Connection) -> rusqlite::Result<()> {
+    let views = objects(connection)?.into_iter().filter(|(kind, _)| kind == "view");
+    for (_, name) in views {
+        connection.execute_batch(&format!("DROP VIEW \"{name}\""))?;
+    }
+    connection.execute_batch(&without_comments(HISTORY))?;
+    connection.execute_batch(&without_comments(VIEWS))?;
+    connection.pragma_update(None, "user_version", VERSION)
+}
+
+// The old tables are set aside, the new ones made as in a new index, and then filled.
+fn fill_anew(connection: &Connection, take_over: &str) -> rusqlite::Result<()> {
     for (kind, name) in objects(connection)? {
         match kind.as_str() {
             "table" => connection.execute_batch(&format!("ALTER TABLE \"{name}\" RENAME TO \"old_{name}\""))?,

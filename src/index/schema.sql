@@ -1,4 +1,4 @@
--- Schema 2 of index.sqlite: one database for each account. docs/INDEX.md explains it, and says
+-- Schema 3 of index.sqlite: one database for each account, with history.sql. docs/INDEX.md explains it, and says
 -- what of it can be made anew from the Maildir.
 
 -- Facts about the index itself: 'boot' is the kernel's boot id under which it was last opened.

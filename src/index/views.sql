@@ -59,3 +59,12 @@ FROM expunged JOIN mailbox ON mailbox.id = expunged.mailbox;
 -- LSUB: also names of mailboxes that are not there (any more).
 CREATE VIEW subscriptions AS
 SELECT name FROM subscription;
+
+-- What became of deliveries; the actions of one have its entry.
+CREATE VIEW deliveries AS
+SELECT id AS entry, delivery, queue_id, time, reverse_path, recipient, original, message_id, size, ending, reason
+FROM history;
+
+CREATE VIEW delivery_actions AS
+SELECT history AS entry, number, action, target, uid, script, line, result, reason
+FROM history_action;

@@ -1,7 +1,7 @@
 //! What a delivery asks of an account.
 
-use crate::index::{Remembered, Step};
-use crate::mail::{DeliveryId, Flags, MailboxName, Placement, Quota};
+use crate::index::{HistoryKey, PastDelivery, Record, Remembered, Step};
+use crate::mail::{DeliveryId, Flags, MailboxName, Placement, Quota, Uid};
 use crate::message::Letter;
 
 use super::StoreError;
@@ -38,6 +38,32 @@ pub trait Deliveries: Send + Sync {
     /// # Errors
     /// Where it cannot be written.
     fn remember(&self, what: &Remembered, seconds: u64) -> Result<bool, StoreError>;
+
+    /// Writes down what became of a delivery, for [`Deliveries::history`]; of one that is published it is
+    /// written with it ([`Publication::history`]). A power cut may take it. Nothing happens where the store
+    /// keeps no history.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    fn record(&self, record: &Record) -> Result<(), StoreError>;
+
+    /// The last deliveries that a key names, at most `limit`, in the order in which they were, each with
+    /// what is there of its message now. Empty where none is remembered.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    fn history(&self, key: &HistoryKey, limit: usize) -> Result<Vec<Explained>, StoreError>;
+}
+
+/// A delivery of the past, and what is there of its message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explained {
+    /// What became of it then.
+    pub delivery: PastDelivery,
+    /// The message's subject, decoded, where a copy of the message is there.
+    pub subject: Option<String>,
+    /// Where copies of the message are now, by mailbox and UID.
+    pub copies: Vec<(MailboxName, Uid)>,
 }
 
 /// A message on the disk that no reader sees yet.
@@ -70,6 +96,26 @@ pub struct Publication {
     /// The limits that hold for it. Looked at in the transaction that publishes, so that no
     /// two share the last room; not for the rest of a delivery of which a part was done.
     pub quota: Option<Quota>,
+    /// What is written down of it; the store fills in the UIDs of the copies. Where an earlier delivery did
+    /// all of it, nothing is.
+    pub history: Option<Record>,
+}
+
+impl Record {
+    /// Gives the copies that were filed their UIDs.
+    pub(super) fn placed(&mut self, placements: &[Placement]) {
+        let actions = match self {
+            Record::Whole(delivery) => &mut delivery.actions,
+            Record::More { actions, .. } => actions,
+        };
+        for action in actions
+            .iter_mut()
+            .filter(|action| action.kind.files() && action.uid.is_none())
+        {
+            let filed = |placement: &&Placement| Some(placement.mailbox.as_str()) == action.target.as_deref();
+            action.uid = placements.iter().find(filed).and_then(|placement| placement.uid);
+        }
+    }
 }
 
 /// One mailbox that gets a copy.

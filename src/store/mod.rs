@@ -8,7 +8,7 @@
 //! | trait | subject |
 //! | --- | --- |
 //! | [`Store`] | a place with accounts |
-//! | [`Deliveries`] | stage, publish, what was done before |
+//! | [`Deliveries`] | stage, publish, what was done before, what became of each |
 //! | [`Mailboxes`] | list, status, create, rename, delete, subscribe |
 //! | [`Messages`] | entries, open, flags, copy, move, append, expunge, changes, watch |
 //! | [`Account`] | all of these, the upkeep of the index, what was removed |
@@ -34,12 +34,15 @@ use std::time::Instant;
 
 use crate::mail::{Crossing, MailboxName, Quota, Threshold, Uid, Usage};
 
-pub use crate::index::{Counts, DatabaseSize, Delivery, Remembered, Step, TableSize, Verdict};
+pub use crate::index::{
+    ActionKind, ActionResult, Counts, DatabaseSize, Delivery, Ending, HistoryKey, PastAction, PastDelivery, Record,
+    Remembered, Step, TableSize, Verdict,
+};
 pub use crate::maildir::Disk;
 pub use carry::{
     Bystander, Carried, CarryError, ExportFormat, ExportOptions, ImportOptions, Source, SourceFormat, export, import,
 };
-pub use deliveries::{Deliveries, Publication, Published, Staged, Target};
+pub use deliveries::{Deliveries, Explained, Publication, Published, Staged, Target};
 pub use error::StoreError;
 pub use local::{IndexStats, LocalStore, Options};
 pub use mailboxes::{MailboxStatus, Mailboxes};

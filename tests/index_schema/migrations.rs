@@ -20,7 +20,7 @@ use crate::support::relay::Relay;
 use crate::{ANN, assert_paths, column, open, reader};
 
 /// The schemas of which there is a fixture.
-const SCHEMAS: [u32; 2] = [1, 2];
+const SCHEMAS: [u32; 3] = [1, 2, 3];
 
 /// As [`reader`], but it may write, so that closing it leaves no log.
 fn tidy(home: &Path) -> Connection {
@@ -48,6 +48,18 @@ fn kept(index: &Connection) -> Vec<String> {
         kept.extend(column(index, sql));
     }
     kept
+}
+
+/// What became of deliveries; nothing where the schema has no history.
+fn history(index: &Connection) -> Vec<String> {
+    if version(index) < 3 {
+        return Vec::new();
+    }
+    column(
+        index,
+        "SELECT concat_ws(' ', delivery, recipient, message_id, ending, action, target, uid, script, result) \
+         FROM deliveries LEFT JOIN delivery_actions USING (entry) ORDER BY entry, number",
+    )
 }
 
 /// What comes next in each mailbox.
@@ -110,12 +122,15 @@ fn indexes_of_every_schema_are_opened() {
             let place = Place::new();
             let home = restored(&place, schema, boot);
             let (before, numbers) = (kept(&reader(&home)), next(&reader(&home)));
+            let history = history(&reader(&home));
+            assert_eq!(history.is_empty(), schema < 3);
             assert!(
                 ["expunged ", "step ", "memory "]
                     .iter()
                     .all(|it| before.iter().any(|line| line.starts_with(it)))
             );
             assert_of_today(&home, &before);
+            assert_eq!(self::history(&reader(&home)), history);
             // After a power cut it goes on above what may have been given.
             assert_eq!(next(&reader(&home)) == numbers, boot != "another", "schema {schema}");
         }

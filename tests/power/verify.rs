@@ -374,6 +374,7 @@ fn new_delivery(account: &dyn Account, key: u64, mailbox: &str) -> Result<Uid, S
         id: DeliveryId::new(),
         remember: Vec::new(),
         quota: None,
+        history: None,
     };
     let letter = Letter::new(Message::from_bytes(text), &trace);
     let published = account

@@ -239,6 +239,7 @@ pub fn deliver(account: &dyn Account, key: u64, lines: usize, to: &[(&str, &str)
         id: DeliveryId::new(),
         remember: Vec::new(),
         quota: None,
+        history: None,
     };
     let edited = publication.targets.iter().map(|target| target.mailbox.clone());
     let edited: Vec<MailboxName> = edited

@@ -229,6 +229,7 @@ pub(super) fn publication(id: DeliveryId, targets: &[(&str, &str)]) -> Publicati
         id,
         remember: Vec::new(),
         quota: None,
+        history: None,
     }
 }
 

@@ -14,12 +14,14 @@
 //! | `removal.rs` | expunge and remove |
 //! | `changes.rs` | changes since a MODSEQ, watch |
 //! | `deliveries.rs` | stage, publish, what is remembered |
+//! | `history.rs` | what became of deliveries |
 //! | `model.rs` | anything in any order, compared with the store in memory |
 
 mod changes;
 mod deliveries;
 mod fixture;
 mod flags;
+mod history;
 mod mailboxes;
 mod messages;
 mod model;
@@ -74,6 +76,9 @@ macro_rules! contract {
                 a_publication_remembers, editions_lie_where_they_belong, of_editions_half_done_the_rest_is_done,
                 editions_count_by_their_own_size, an_edition_that_nobody_gets_is_nothing, two_at_once_make_one_copy, of_two_who_remember_one_is_first,
                 many_at_once_have_numbers_of_their_own;
+            history: what_is_published_is_told_by_every_key, a_message_that_was_moved_knows_its_delivery,
+                what_came_in_another_way_is_known_by_its_message_id, what_is_recorded_is_told_and_more_is_added,
+                done_before_nothing_is_written_down, deferred_again_it_stands_there_once;
         }
     };
     ($store:ident, $fixture:expr; $($subject:ident: $($rule:ident),+;)+) => {

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use crate::index::{Counts, Durability, FileRow, Index, MailboxRow, Remembered, Step, Transaction, Verdict};
+use crate::index::{
+    Counts, Durability, FileRow, HistoryKey, Index, MailboxRow, Record, Remembered, Step, Transaction, Verdict,
+};
 use crate::mail::{
     Crossing, DeliveryId, Flags, MailboxName, ModSeq, Quota, SpecialUse, Threshold, Uid, UidSet, UidValidity, Usage,
 };
@@ -20,8 +22,8 @@ use super::publish::{LocalStaged, Ticket};
 use super::uidlist::Lists;
 use super::{Options, lock, mending};
 use crate::store::{
-    Account, Alteration, Altered, Body, Changes, Deliveries, Detail, Entry, Incoming, MailboxStatus, Mailboxes,
-    Messages, Recount, Removed, Staged, StoreError, Transferred, Watch,
+    Account, Alteration, Altered, Body, Changes, Deliveries, Detail, Entry, Explained, Incoming, MailboxStatus,
+    Mailboxes, Messages, Recount, Removed, Staged, StoreError, Transferred, Watch,
 };
 
 /// The name of the index in its folder.
@@ -223,6 +225,14 @@ impl Deliveries for LocalAccount {
             }
             Ok(new)
         })
+    }
+
+    fn record(&self, record: &Record) -> Result<(), StoreError> {
+        self.sound(|| self.write_history(record))
+    }
+
+    fn history(&self, key: &HistoryKey, limit: usize) -> Result<Vec<Explained>, StoreError> {
+        self.sound(|| self.read_history(key, limit))
     }
 }
 

@@ -5,6 +5,7 @@
 //! | `mod.rs` | the store: which accounts are open |
 //! | `account.rs` | opening one account; what readers ask |
 //! | `adoption.rs` | what Dovecot or Courier gave a folder, taken over |
+//! | `history.rs` | what became of deliveries |
 //! | `homes.rs` | whole accounts: copied, moved, removed |
 //! | `identity.rs` | UIDVALIDITY, UIDs and MODSEQs: what is given once |
 //! | `kept.rs` | what the index keeps of a message, made ready beforehand |
@@ -34,6 +35,7 @@ mod check;
 mod expunged;
 mod flags;
 mod founding;
+mod history;
 mod homes;
 mod identity;
 mod kept;
@@ -89,6 +91,10 @@ pub struct Options {
     pub fulltext: bool,
     /// How long messages that are removed can be brought back; none: they are gone at once.
     pub keep_expunged: Option<Duration>,
+    /// How long it is remembered what became of deliveries; none: it is not.
+    pub history: Option<Duration>,
+    /// Of how many deliveries, about, at most.
+    pub history_entries: usize,
     /// The mailboxes that a new account gets beside INBOX; those with the name of a special use (RFC 6154) get it.
     pub create: Vec<MailboxName>,
     /// Whether it is subscribed to these.
@@ -109,6 +115,8 @@ impl Default for Options {
             dovecot_uidlist: false,
             fulltext: true,
             keep_expunged: None,
+            history: Some(Duration::from_secs(30 * 86_400)),
+            history_entries: 10_000,
             create: Vec::new(),
             subscribe: false,
         }

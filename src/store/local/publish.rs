@@ -575,17 +575,27 @@ impl LocalAccount {
         for row in boxes.values() {
             transaction.update_mailbox(row)?;
         }
-        for (ticket, _) in batch.filter(|(_, result)| matches!(result, Ok(Published::Placed(_)))) {
-            let Publication { id, remember, .. } = &ticket.publication;
+        for (ticket, result) in batch {
+            let Ok(Published::Placed(placements)) = result else {
+                continue;
+            };
+            let Publication {
+                id, remember, history, ..
+            } = &ticket.publication;
             if let Some(key) = ticket.files.message.key {
                 transaction.put_step(key, &Step::Done, id, now)?;
             }
             for (what, seconds) in remember {
                 transaction.remember(what, until(now, *seconds))?;
             }
+            if let Some(mut record) = history.clone() {
+                record.placed(placements);
+                self.put_history(&transaction, &record)?;
+            }
         }
         if self.forget_at.load(Ordering::Relaxed) <= now {
             transaction.forget(now)?;
+            self.forget_history(&transaction, now)?;
             self.forget_at.store(now + FORGETTING, Ordering::Relaxed);
         }
         Ok(transaction.commit()?)

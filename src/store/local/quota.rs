@@ -325,6 +325,7 @@ mod tests {
             id: DeliveryId::new(),
             remember: Vec::new(),
             quota: Some(quota.clone()),
+            history: None,
         };
         account.stage(&letter("x"), key)?.publish(publication)
     }

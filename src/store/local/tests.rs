@@ -155,6 +155,7 @@ pub(super) fn deliver(account: &dyn Account, key: u64, targets: &[(&str, &str)])
         id: DeliveryId::new(),
         remember: Vec::new(),
         quota: None,
+        history: None,
     };
     account.stage(&letter(key), key)?.publish(publication)
 }
@@ -218,6 +219,7 @@ fn nothing_is_left_of_a_message_that_is_not_published() {
         id: DeliveryId::new(),
         remember: Vec::new(),
         quota: None,
+        history: None,
     };
     let refused = account.stage(&letter(1), 1).unwrap().publish(publication);
     assert!(matches!(refused, Err(StoreError::NoMailbox { .. })));
@@ -546,6 +548,7 @@ fn a_folder_that_vanishes_under_an_open_account_refuses_and_comes_back() {
         id: DeliveryId::new(),
         remember: Vec::new(),
         quota: None,
+        history: None,
     };
     let refused = account.stage(&letter(2), 2).unwrap().publish(publication);
     assert!(matches!(refused, Err(StoreError::NoMailbox { .. })));
@@ -765,6 +768,7 @@ fn a_message_for_several_is_written_once() {
             id: DeliveryId::new(),
             remember: Vec::new(),
             quota: None,
+            history: None,
         };
         let staged = account.stage(&letter.clone().to(&format!("{user}@example.org").parse().unwrap()), key);
         staged.unwrap().publish(publication).unwrap();

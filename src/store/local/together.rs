@@ -36,6 +36,7 @@ impl LocalAccount {
                     id: Default::default(),
                     remember: Vec::new(),
                     quota: None,
+                    history: None,
                 })
             })
             .collect();

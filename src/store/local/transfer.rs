@@ -255,6 +255,7 @@ impl LocalAccount {
                 id: Default::default(),
                 remember: Vec::new(),
                 quota: None,
+                history: None,
             },
         )?;
         let Published::Placed(placements) = published else {

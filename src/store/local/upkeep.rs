@@ -86,7 +86,10 @@ impl LocalAccount {
         if self.forget_at.load(Ordering::Relaxed) > now {
             return Ok(());
         }
-        self.step_of(|transaction| transaction.forget(now))?;
+        self.step_of(|transaction| {
+            transaction.forget(now)?;
+            self.forget_history(transaction, now)
+        })?;
         self.forget_at.store(now + FORGETTING, Ordering::Relaxed);
         Ok(())
     }

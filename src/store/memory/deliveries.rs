@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::index::{Remembered, Step};
+use crate::index::{HistoryKey, Record, Remembered, Step};
 use crate::mail::{DeliveryId, MailboxName, Placement};
 use crate::message::Letter;
-use crate::store::{Deliveries, Publication, Published, Staged, StoreError, Target};
+use crate::store::{Deliveries, Explained, Publication, Published, Staged, StoreError, Target};
 
 use super::content::Content;
+use super::history;
 use super::state::{State, unique};
 use super::{MemoryAccount, now};
 
@@ -55,6 +56,17 @@ impl Deliveries for MemoryAccount {
             Ok(new)
         })
     }
+
+    fn record(&self, record: &Record) -> Result<(), StoreError> {
+        self.write(|state| {
+            history::write(&mut state.history, record.clone());
+            Ok(())
+        })
+    }
+
+    fn history(&self, key: &HistoryKey, limit: usize) -> Result<Vec<Explained>, StoreError> {
+        self.read(|state| Ok(history::read(state, key, limit)))
+    }
 }
 
 impl Staged for MemoryStaged<'_> {
@@ -82,10 +94,14 @@ impl Staged for MemoryStaged<'_> {
             let placed = left
                 .into_iter()
                 .map(|target| self.place(state, target, &publication.id));
-            let placed = placed.collect();
+            let placed: Vec<Placement> = placed.collect();
             state.memory.put_step(self.key, &Step::Done, &publication.id);
             for (what, seconds) in &publication.remember {
                 state.memory.remember(what, *seconds);
+            }
+            if let Some(mut record) = publication.history {
+                record.placed(&placed);
+                history::write(&mut state.history, record);
             }
             Ok(Published::Placed(placed))
         })

@@ -10,12 +10,14 @@
 //! | `state.rs` | what an account holds, and the numbers it gives |
 //! | `content.rs` | the bytes of a message and what is read from them |
 //! | `threads.rs` | which conversation a message belongs to |
+//! | `history.rs` | what became of deliveries |
 //! | `memory.rs` | what is remembered about deliveries |
 //! | `deliveries.rs`, `mailboxes.rs`, `messages.rs` | the traits of these names |
 //! | `watch.rs` | waiting for a change |
 
 mod content;
 mod deliveries;
+mod history;
 mod mailboxes;
 #[allow(clippy::module_inception)]
 mod memory;

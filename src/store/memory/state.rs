@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::index::Counts;
+use crate::index::{Counts, PastDelivery};
 use crate::mail::{Flags, MailboxName, ModSeq, SpecialUse, SystemFlag, ThreadId, Uid, UidSet, UidValidity};
 use crate::store::{Entry, MailboxStatus};
 
@@ -19,6 +19,8 @@ pub(super) struct State {
     pub(super) subscriptions: BTreeSet<MailboxName>,
     pub(super) threads: Threads,
     pub(super) memory: Memory,
+    /// What became of deliveries, in the order in which they were.
+    pub(super) history: Vec<PastDelivery>,
     /// The highest UIDVALIDITY given, also to mailboxes that are gone.
     highest_validity: u32,
 }
@@ -50,6 +52,7 @@ impl State {
             subscriptions: BTreeSet::new(),
             threads: Threads::default(),
             memory: Memory::default(),
+            history: Vec::new(),
             highest_validity: 0,
         };
         state.create(&MailboxName::inbox());
