@@ -273,3 +273,64 @@ fn what_the_index_takes() {
     let all: u64 = tables.iter().map(|table| table["bytes"].as_u64().expect("bytes")).sum();
     assert!(all > 0 && stats["index"]["bytes"].as_u64() >= Some(all), "{stats:#}");
 }
+
+#[test]
+fn annotations_are_set_shown_and_taken_away() {
+    let place = Place::new();
+    let postroom = Postroom::configured(&place, &Wishes::default());
+    let annotate = |arguments: &[&str]| {
+        let mut all = vec!["mailbox", "annotate", "ann@example.org"];
+        all.extend(arguments);
+        let output = postroom.run_with_input(&all, b"");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+    };
+    let expect = |arguments: &[&str], code: i32, words: &str| {
+        let (ended, said) = annotate(arguments);
+        assert!(
+            ended == Some(code) && said.contains(words),
+            "{arguments:?}: {ended:?} {said}"
+        );
+    };
+    // Asking makes no account.
+    expect(&["", "/private/comment"], 65, "the server has no annotation");
+    assert!(!postroom.home("ann").exists());
+    expect(&["INBOX", "/private/comment"], 65, "no mail yet");
+    expect(
+        &["", "/Shared/Admin", "mailto:p@example.org"],
+        0,
+        "/shared/admin of the server is set",
+    );
+    expect(&["INBOX", "/private/comment", "two\nlines"], 0, "of INBOX is set");
+    assert_eq!(
+        annotate(&["INBOX", "/PRIVATE/comment"]),
+        (Some(0), "two\nlines\n".to_owned())
+    );
+    assert_eq!(
+        annotate(&["", "/shared/admin"]),
+        (Some(0), "mailto:p@example.org\n".to_owned())
+    );
+    expect(&["INBOX"], 0, "/private/comment  two lines");
+    for (file, words) in [
+        ("postroom-annotations", "/private/comment 9\ntwo\nlines\n"),
+        (
+            "postroom-server-annotations",
+            "/shared/admin 20\nmailto:p@example.org\n",
+        ),
+    ] {
+        let text = std::fs::read_to_string(postroom.home("ann").join("Maildir").join(file)).expect(file);
+        assert_eq!(text, format!("postroom-annotations 1\n{words}"));
+    }
+    expect(&["INBOX", "/private/comment", "--remove"], 0, "is taken away");
+    expect(&["INBOX", "/private/comment"], 65, "has no annotation");
+    expect(&["INBOX", "/other/comment", "x"], 64, "no name of an annotation");
+    expect(&["INBOX", "/private/comment", "x", "--remove"], 64, "--remove");
+    expect(&["INBOX", "--remove"], 64, "NAME");
+    expect(&["Missing", "/private/comment", "x"], 65, "no mailbox Missing");
+    expect(
+        &["", "/private/long", &"x".repeat(20_000)],
+        65,
+        "longer than 16384 bytes",
+    );
+    postroom.run(&["index", "check", "ann@example.org"]);
+}

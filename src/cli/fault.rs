@@ -58,6 +58,7 @@ impl From<StoreError> for Fault {
             | StoreError::NoMessage { .. }
             | StoreError::MailboxExists { .. }
             | StoreError::NoRemoved { .. }
+            | StoreError::Annotation { .. }
             | StoreError::Forbidden { .. } => exit::DATAERR,
             error if error.is_damaged() => exit::DATAERR,
             _ => exit::TEMPFAIL,

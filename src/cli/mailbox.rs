@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::config::Config;
-use crate::mail::{MailboxName, SpecialUse, nearest};
+use crate::mail::{AnnotationName, Annotations, MailboxName, SpecialUse, nearest};
 use crate::store::MailboxStatus;
 
 use super::fault::{Fault, exit};
@@ -83,6 +83,21 @@ pub(super) enum Command {
         /// The mailbox
         mailbox: String,
     },
+    /// Show or change an annotation (RFC 5464), which filters ask for (RFC 5490)
+    Annotate {
+        /// Take it away
+        #[arg(long, conflicts_with = "value")]
+        remove: bool,
+        /// The user: an address, or a name
+        user: String,
+        /// The mailbox; empty for the server, as far as this account goes
+        mailbox: String,
+        /// Its name, such as /private/comment; without it, all are listed
+        #[arg(required_if_eq("remove", "true"))]
+        name: Option<String>,
+        /// Its new value; without it, the value it has is printed
+        value: Option<String>,
+    },
     /// Say what a mailbox is for (RFC 6154), so that clients find it; another that was for the same no longer is
     SpecialUse {
         /// The user: an address, or a name
@@ -118,6 +133,13 @@ pub(super) fn run(file: Option<&Path>, command: &Command) -> Result<u8, Fault> {
         } => delete(&config, user, mailbox, *execute, *json),
         Command::Subscribe { user, mailbox } => subscribe(&config, user, mailbox),
         Command::Unsubscribe { user, mailbox } => unsubscribe(&config, user, mailbox),
+        Command::Annotate {
+            remove,
+            user,
+            mailbox,
+            name,
+            value,
+        } => annotate(&config, user, mailbox, name.as_deref(), value.as_deref(), *remove),
         Command::SpecialUse {
             user,
             mailbox,
@@ -280,6 +302,58 @@ fn unsubscribe(config: &Config, user: &str, mailbox: &str) -> Result<u8, Fault> 
         return Err(Fault::new(exit::DATAERR, what));
     }
     super::print(&format!("{user}: no longer subscribed to {mailbox}\n"))
+}
+
+fn annotate(
+    config: &Config,
+    user: &str,
+    mailbox: &str,
+    annotation: Option<&str>,
+    value: Option<&str>,
+    remove: bool,
+) -> Result<u8, Fault> {
+    let annotation = annotation.map(AnnotationName::parse).transpose();
+    let annotation = annotation.map_err(|error| Fault::new(exit::USAGE, error.to_string()))?;
+    let changes = value.is_some() || remove;
+    let (named, mailbox) = match mailbox {
+        // Asking makes no account.
+        "" if changes => (Some(Named::made(config, user)?), None),
+        "" => (Named::find(config, user)?, None),
+        mailbox => {
+            let (named, status) = Named::with_mailbox(config, user, mailbox)?;
+            (Some(named), Some(status.name))
+        }
+    };
+    let spoken = mailbox.as_ref().map_or_else(
+        || "the server".to_owned(),
+        |name| name.to_separated(config.store.separator),
+    );
+    if let (true, Some(named), Some(annotation)) = (changes, &named, &annotation) {
+        named.account.set_annotation(mailbox.as_ref(), annotation, value)?;
+        let done = if remove { "is taken away" } else { "is set" };
+        return super::print(&format!("{user}: {annotation} of {spoken} {done}\n"));
+    }
+    let annotations = match &named {
+        Some(named) => named.account.annotations(mailbox.as_ref())?,
+        None => Annotations::default(),
+    };
+    let Some(annotation) = annotation else {
+        let rows = annotations
+            .iter()
+            .map(|(name, value)| [name.to_string(), one_line(value)]);
+        return super::print(&super::table(["annotation", "value"], rows));
+    };
+    match annotations.get(&annotation) {
+        Some(value) => super::print(&format!("{value}\n")),
+        None => {
+            let what = format!("{user}: {spoken} has no annotation {annotation}");
+            Err(Fault::new(exit::DATAERR, what))
+        }
+    }
+}
+
+fn one_line(value: &str) -> String {
+    value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn set_special_use(config: &Config, user: &str, mailbox: &str, special_use: &str) -> Result<u8, Fault> {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::mail::{MailboxName, SpecialUse};
+use crate::mail::{AnnotationName, MailboxName, SpecialUse};
 use crate::sieve::{Account as Asked, Location, ProgramError, ProgramOutput, Script, ScriptFolders, ScriptName};
 use crate::store::{MailboxStatus, Remembered};
 
@@ -21,9 +21,11 @@ impl Inquiry<'_> {
         Lists::new(self.sorter.options.lists.as_deref(), &self.delivery.found.home)
     }
 
+    // As the index has it: of one whose folder another program took away, its existence is asked for apart.
     fn mailbox_where(&self, wanted: impl Fn(&MailboxStatus) -> bool) -> Option<MailboxName> {
-        let mailboxes = self.delivery.account.mailboxes().unwrap_or_default();
-        mailboxes.into_iter().find(wanted).map(|status| status.name)
+        let mut mailboxes = self.delivery.account.mailboxes().ok()?.into_iter();
+        let found = mailboxes.find(wanted)?;
+        self.mailbox_exists(&found.name).then_some(found.name)
     }
 }
 
@@ -38,6 +40,12 @@ impl Asked for Inquiry<'_> {
             .account
             .remembers(&Remembered::Duplicate(id.to_owned()))
             .unwrap_or(false)
+    }
+
+    // RFC 5490 §3.3, §4: what cannot be told is an annotation that does not exist.
+    fn annotation(&self, mailbox: Option<&MailboxName>, name: &str) -> Option<String> {
+        let name = AnnotationName::parse(name).ok()?;
+        self.delivery.account.annotation(mailbox, &name).ok().flatten()
     }
 
     fn include(&self, location: Location, name: &ScriptName) -> io::Result<Option<Script>> {

@@ -5,6 +5,7 @@
 //! nothing outside its account, a [`Uid`] is never zero.
 
 mod address;
+mod annotation;
 mod delivery_id;
 mod envelope;
 mod flags;
@@ -18,6 +19,7 @@ mod special_use;
 mod uid_set;
 
 pub use address::{Address, AddressError, ReversePath};
+pub use annotation::{AnnotationError, AnnotationName, Annotations};
 pub use delivery_id::DeliveryId;
 pub use envelope::{Client, Envelope, Protocol, Recipient};
 pub use flags::{Flags, FlagsError, SystemFlag};

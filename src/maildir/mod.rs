@@ -29,6 +29,7 @@
 //! ours, because the crate flushes no directory, chooses the file name, takes an
 //! unreadable folder for an empty one, and knows no modified UTF-7.
 
+mod annotations;
 mod audit;
 mod courier_keywords;
 mod disk;
@@ -48,6 +49,7 @@ mod uidvalidity;
 mod utf7;
 mod watcher;
 
+pub use annotations::Annotated;
 pub use audit::{Audit, audit};
 pub use courier_keywords::courier_keywords;
 pub use disk::{Disk, DiskError, open_regular};

@@ -1,7 +1,7 @@
 //! What a store can fail with.
 
 use crate::index::IndexError;
-use crate::mail::{MailboxName, QuotaUnit, Uid};
+use crate::mail::{AnnotationError, MailboxName, QuotaUnit, Uid};
 use crate::maildir::DiskError;
 
 /// What went wrong in a store.
@@ -71,6 +71,15 @@ pub enum StoreError {
     UnderWay {
         /// The account.
         user: String,
+    },
+    /// An annotation that cannot be written.
+    #[error("cannot annotate a mailbox or the server for {user}")]
+    Annotation {
+        /// The account.
+        user: String,
+        /// Why not.
+        #[source]
+        source: AnnotationError,
     },
     /// There is no room for a message.
     #[error("{user} is over quota: {used} of {limit} {unit}")]

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use crate::index::Counts;
-use crate::mail::{MailboxName, ModSeq, SpecialUse, Uid, UidValidity};
+use crate::mail::{AnnotationName, Annotations, MailboxName, ModSeq, SpecialUse, Uid, UidValidity};
 
 use super::StoreError;
 
-/// What is asked of the mailboxes of an account: RFC 9051 §6.3, RFC 6154, RFC 8474.
+/// What is asked of the mailboxes of an account: RFC 9051 §6.3, RFC 6154, RFC 8474, RFC 5464.
 pub trait Mailboxes: Send + Sync {
     /// All mailboxes by name, as the index has them.
     ///
@@ -67,6 +67,32 @@ pub trait Mailboxes: Send + Sync {
     /// # Errors
     /// Where it cannot be written.
     fn subscribe(&self, name: &MailboxName, subscribed: bool) -> Result<(), StoreError>;
+
+    /// The annotations (RFC 5464) of a mailbox, or of the server for this account where none is named. They
+    /// go along when it is renamed, and end with it.
+    ///
+    /// # Errors
+    /// [`StoreError::NoMailbox`], or where they cannot be read.
+    fn annotations(&self, mailbox: Option<&MailboxName>) -> Result<Annotations, StoreError>;
+
+    /// One annotation; none where it has no value.
+    ///
+    /// # Errors
+    /// As [`Mailboxes::annotations`].
+    fn annotation(&self, mailbox: Option<&MailboxName>, name: &AnnotationName) -> Result<Option<String>, StoreError> {
+        Ok(self.annotations(mailbox)?.get(name).map(str::to_owned))
+    }
+
+    /// Gives an annotation a value, or takes it away, durably.
+    ///
+    /// # Errors
+    /// [`StoreError::NoMailbox`], [`StoreError::Annotation`], or where it cannot be written.
+    fn set_annotation(
+        &self,
+        mailbox: Option<&MailboxName>,
+        name: &AnnotationName,
+        value: Option<&str>,
+    ) -> Result<(), StoreError>;
 }
 
 /// A mailbox with its numbers.

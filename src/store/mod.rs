@@ -9,7 +9,7 @@
 //! | --- | --- |
 //! | [`Store`] | a place with accounts |
 //! | [`Deliveries`] | stage, publish, what was done before, what became of each |
-//! | [`Mailboxes`] | list, status, create, rename, delete, subscribe |
+//! | [`Mailboxes`] | list, status, create, rename, delete, subscribe, annotate |
 //! | [`Messages`] | entries, open, flags, copy, move, append, expunge, changes, watch |
 //! | [`Account`] | all of these, the upkeep of the index, what was removed |
 

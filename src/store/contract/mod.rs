@@ -7,6 +7,7 @@
 //! | file | subject |
 //! | --- | --- |
 //! | `fixture.rs` | an account for one rule, and short words for what is done to it |
+//! | `annotations.rs` | annotations |
 //! | `mailboxes.rs` | create, rename, delete, subscribe, special use |
 //! | `messages.rs` | UIDs, append, open, details |
 //! | `flags.rs` | alter |
@@ -17,6 +18,7 @@
 //! | `history.rs` | what became of deliveries |
 //! | `model.rs` | anything in any order, compared with the store in memory |
 
+mod annotations;
 mod changes;
 mod deliveries;
 mod fixture;
@@ -76,6 +78,8 @@ macro_rules! contract {
                 a_publication_remembers, editions_lie_where_they_belong, of_editions_half_done_the_rest_is_done,
                 editions_count_by_their_own_size, an_edition_that_nobody_gets_is_nothing, two_at_once_make_one_copy, of_two_who_remember_one_is_first,
                 many_at_once_have_numbers_of_their_own;
+            annotations: each_mailbox_and_the_server_has_its_own, they_go_along_and_end_with_their_mailbox,
+                a_missing_mailbox_has_none, there_is_room_for_some, of_two_who_write_both_are_heard;
             history: what_is_published_is_told_by_every_key, a_message_that_was_moved_knows_its_delivery,
                 what_came_in_another_way_is_known_by_its_message_id, what_is_recorded_is_told_and_more_is_added,
                 done_before_nothing_is_written_down, deferred_again_it_stands_there_once;

@@ -11,7 +11,8 @@ use crate::index::{
     Counts, Durability, FileRow, HistoryKey, Index, MailboxRow, Record, Remembered, Step, Transaction, Verdict,
 };
 use crate::mail::{
-    Crossing, DeliveryId, Flags, MailboxName, ModSeq, Quota, SpecialUse, Threshold, Uid, UidSet, UidValidity, Usage,
+    AnnotationName, Annotations, Crossing, DeliveryId, Flags, MailboxName, ModSeq, Quota, SpecialUse, Threshold, Uid,
+    UidSet, UidValidity, Usage,
 };
 use crate::maildir::{Folders, Place, Seen};
 use crate::message::{Letter, Message, Needle, Scope};
@@ -274,6 +275,19 @@ impl Mailboxes for LocalAccount {
 
     fn subscribe(&self, name: &MailboxName, subscribed: bool) -> Result<(), StoreError> {
         self.sound(|| self.alter_subscription(name, subscribed))
+    }
+
+    fn annotations(&self, mailbox: Option<&MailboxName>) -> Result<Annotations, StoreError> {
+        self.read_annotations(mailbox)
+    }
+
+    fn set_annotation(
+        &self,
+        mailbox: Option<&MailboxName>,
+        name: &AnnotationName,
+        value: Option<&str>,
+    ) -> Result<(), StoreError> {
+        self.sound(|| self.annotate(mailbox, name, value))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Mailboxes made, renamed, deleted, subscribed to.
+//! Mailboxes made, renamed, deleted, subscribed to, annotated.
 //!
 //! The folder is the mailbox; its small file carries the numbers and the special use along. So
 //! the folder changes first, durably, and the row follows.
@@ -10,8 +10,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::index::Durability;
-use crate::mail::{MailboxName, SpecialUse, UidSet};
-use crate::maildir::{DiskError, Marks, Subscriptions};
+use crate::mail::{AnnotationName, Annotations, MailboxName, SpecialUse, UidSet};
+use crate::maildir::{Annotated, DiskError, Folder, Marks, Subscriptions};
 use crate::store::StoreError;
 
 use super::account::LocalAccount;
@@ -162,6 +162,42 @@ impl LocalAccount {
         let transaction = index.begin(Durability::Process)?;
         transaction.put_subscriptions(names.iter().map(MailboxName::as_str))?;
         Ok(transaction.commit()?)
+    }
+
+    /// The annotations as the file has them.
+    pub(super) fn read_annotations(&self, mailbox: Option<&MailboxName>) -> Result<Annotations, StoreError> {
+        let (annotated, folder) = self.annotated(mailbox)?;
+        Ok(annotated.read(folder.path())?)
+    }
+
+    // Read and written while nobody else writes to the index: of two who annotate both are heard.
+    pub(super) fn annotate(
+        &self,
+        mailbox: Option<&MailboxName>,
+        name: &AnnotationName,
+        value: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let mut index = lock(&self.index);
+        let _alone = index.begin(Durability::Process)?;
+        let (annotated, folder) = self.annotated(mailbox)?;
+        let mut annotations = annotated.read(folder.path())?;
+        let set = annotations.set(name, value);
+        set.map_err(|source| StoreError::Annotation {
+            user: self.user.clone(),
+            source,
+        })?;
+        Ok(annotated.write(&self.options.disk, folder.path(), &annotations)?)
+    }
+
+    fn annotated(&self, mailbox: Option<&MailboxName>) -> Result<(Annotated, Folder), StoreError> {
+        let Some(name) = mailbox else {
+            return Ok((Annotated::Server, self.folders.folder(&MailboxName::inbox())));
+        };
+        let folder = self.folders.folder(name);
+        match folder.exists() {
+            true => Ok((Annotated::Mailbox, folder)),
+            false => Err(self.no_mailbox(name)),
+        }
     }
 
     fn forbidden(&self, name: &MailboxName, reason: &'static str) -> StoreError {

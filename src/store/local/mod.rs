@@ -18,7 +18,7 @@
 //! | `reading.rs` | what readers ask |
 //! | `flags.rs` | flags altered, messages removed |
 //! | `transfer.rs` | messages copied, moved, appended |
-//! | `mailboxes.rs` | mailboxes made, renamed, deleted, subscribed to |
+//! | `mailboxes.rs` | mailboxes made, renamed, deleted, subscribed to, annotated |
 //! | `together.rs` | many messages added at once |
 //! | `uidlist.rs` | UIDs that are shared with Dovecot |
 //! | `watch.rs` | waiting for changes |

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::mail::{MailboxName, SpecialUse, UidSet};
+use crate::mail::{AnnotationName, Annotations, MailboxName, SpecialUse, UidSet};
 use crate::store::{MailboxStatus, Mailboxes, StoreError};
 
 use super::MemoryAccount;
@@ -91,6 +91,32 @@ impl Mailboxes for MemoryAccount {
                 false => state.subscriptions.remove(name),
             };
             Ok(())
+        })
+    }
+
+    fn annotations(&self, mailbox: Option<&MailboxName>) -> Result<Annotations, StoreError> {
+        self.read(|state| match mailbox {
+            None => Ok(state.annotations.clone()),
+            Some(name) => Ok(self.mailbox(state, name)?.annotations.clone()),
+        })
+    }
+
+    fn set_annotation(
+        &self,
+        mailbox: Option<&MailboxName>,
+        name: &AnnotationName,
+        value: Option<&str>,
+    ) -> Result<(), StoreError> {
+        self.write(|state| {
+            let annotations = match mailbox {
+                None => &mut state.annotations,
+                Some(name) => &mut self.mailbox_mut(state, name)?.annotations,
+            };
+            let set = annotations.set(name, value);
+            set.map_err(|source| StoreError::Annotation {
+                user: self.user.clone(),
+                source,
+            })
         })
     }
 }

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::index::{Counts, PastDelivery};
-use crate::mail::{Flags, MailboxName, ModSeq, SpecialUse, SystemFlag, ThreadId, Uid, UidSet, UidValidity};
+use crate::mail::{
+    Annotations, Flags, MailboxName, ModSeq, SpecialUse, SystemFlag, ThreadId, Uid, UidSet, UidValidity,
+};
 use crate::store::{Entry, MailboxStatus};
 
 use super::content::Content;
@@ -17,6 +19,8 @@ use super::threads::Threads;
 pub(super) struct State {
     pub(super) mailboxes: BTreeMap<MailboxName, Mailbox>,
     pub(super) subscriptions: BTreeSet<MailboxName>,
+    /// Those of the server.
+    pub(super) annotations: Annotations,
     pub(super) threads: Threads,
     pub(super) memory: Memory,
     /// What became of deliveries, in the order in which they were.
@@ -33,6 +37,7 @@ pub(super) struct Mailbox {
     pub(super) uid_next: Uid,
     pub(super) highest_modseq: ModSeq,
     pub(super) special_use: Option<SpecialUse>,
+    pub(super) annotations: Annotations,
     pub(super) messages: BTreeMap<Uid, Kept>,
     /// The UIDs that are gone, with the MODSEQ of their going.
     pub(super) expunged: BTreeMap<Uid, ModSeq>,
@@ -50,6 +55,7 @@ impl State {
         let mut state = State {
             mailboxes: BTreeMap::new(),
             subscriptions: BTreeSet::new(),
+            annotations: Annotations::default(),
             threads: Threads::default(),
             memory: Memory::default(),
             history: Vec::new(),
@@ -95,6 +101,7 @@ impl Mailbox {
             uid_next: Uid::new(1).expect("one is not zero"),
             highest_modseq: ModSeq::new(1).expect("one is not zero"),
             special_use: None,
+            annotations: Annotations::default(),
             messages: BTreeMap::new(),
             expunged: BTreeMap::new(),
         }
