@@ -20,6 +20,13 @@ impl Sorter {
             ..
         } = delivery;
         for reply in replies {
+            // RFC 5230 §4.5: nobody is answered by himself, by whatever of his addresses he writes.
+            if let Ok(Some(sender)) = self.directory.find(&reply.address)
+                && sender.user == found.user
+            {
+                tracing::info!(id = %parcel.id, user = %found.user, "no vacation reply: {} is an own address", reply.address);
+                continue;
+            }
             let memory = Remembered::Reply {
                 handle: reply.handle,
                 address: reply.address.clone(),

@@ -293,8 +293,12 @@ fn attempt(program: &str) -> Action {
 }
 
 fn vacation(fcc: Option<Fcc>) -> Action {
+    vacation_to("bob@example.com", fcc)
+}
+
+fn vacation_to(sender: &str, fcc: Option<Fcc>) -> Action {
     Action::Vacation(VacationReply {
-        address: address("bob@example.com"),
+        address: address(sender),
         subject: "Auto: as it came".to_owned(),
         message: "away".to_owned(),
         mime: false,
@@ -631,6 +635,20 @@ fn a_copy_of_a_reply_is_filed_once_it_is_sent() {
     assert_again(&site.carry_out(plan()));
     assert_eq!((site.sent().len(), site.texts("Sent").len()), (1, 1));
     site.check();
+}
+
+#[test]
+fn nobody_is_answered_by_himself() {
+    for (sender, replies) in [
+        ("ann@example.org", 0),
+        ("Ann+work@EXAMPLE.org", 0),
+        ("eve@example.org", 1),
+    ] {
+        let site = Site::new();
+        let plan = vec![Planned::new(keep()), Planned::new(vacation_to(sender, None))];
+        assert_delivered(&site.carry_out(plan), 1);
+        assert_eq!(site.sent().len(), replies, "{sender}");
+    }
 }
 
 #[test]

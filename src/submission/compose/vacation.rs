@@ -6,6 +6,11 @@ use crate::submission::compose::{Composer, Fields, NamedAddress};
 
 /// Ids that References repeats at most: the first and the latest.
 const REFERENCES_MAX: usize = 30;
+/// Octets of a line of an entity (RFC 5322 §2.1.1).
+const LINE_MAX: usize = 998;
+/// Octets of a field of an entity, and of a word in it.
+const FIELD_MAX: usize = 2000;
+const WORD_MAX: usize = 500;
 
 /// What a vacation reply says, and to whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,21 +78,45 @@ fn entity(fields: &mut Fields, entity: &str) {
         None => entity.split_once("\n\n").unwrap_or((&entity, "")),
     };
     let unfolded = header.replace("\n ", " ").replace("\n\t", " ");
-    let mut has_encoding = false;
+    let mut written: Vec<String> = Vec::new();
     for (name, value) in unfolded.split('\n').filter_map(|line| line.split_once(':')) {
-        if is_content_field(name) && value.is_ascii() {
-            has_encoding |= name.eq_ignore_ascii_case("Content-Transfer-Encoding");
+        // RFC 2045 §3: each of them once.
+        let known = |name: &str| written.iter().any(|known| known.eq_ignore_ascii_case(name));
+        if is_content_field(name) && value.is_ascii() && fits(value) && !known(name) {
+            written.push(name.to_owned());
             fields.plain(name, value);
         }
     }
+    let has_encoding = written
+        .iter()
+        .any(|name| name.eq_ignore_ascii_case("Content-Transfer-Encoding"));
     if !has_encoding && !body.is_ascii() {
         fields.plain("Content-Transfer-Encoding", "8bit");
     }
     fields.end();
     for line in body.lines() {
-        fields.raw(line.as_bytes());
-        fields.raw(b"\r\n");
+        for piece in pieces(line) {
+            fields.raw(piece.as_bytes());
+            fields.raw(b"\r\n");
+        }
     }
+}
+
+// What could not be folded into lines of RFC 5322 §2.1.1, or describes no text.
+fn fits(value: &str) -> bool {
+    value.len() <= FIELD_MAX && value.split_whitespace().all(|word| word.len() <= WORD_MAX)
+}
+
+// RFC 5321 §4.5.3.1.6: a server may refuse a longer line, or cut it anywhere.
+fn pieces(line: &str) -> Vec<&str> {
+    let (mut pieces, mut rest) = (Vec::new(), line);
+    while rest.len() > LINE_MAX {
+        let (piece, more) = rest.split_at(rest.floor_char_boundary(LINE_MAX));
+        pieces.push(piece);
+        rest = more;
+    }
+    pieces.push(rest);
+    pieces
 }
 
 fn is_content_field(name: &str) -> bool {
@@ -151,6 +180,22 @@ mod tests {
             all.len() <= REFERENCES_MAX + 2 && all.ends_with(&["<59@x>", "<m@x>"]),
             "{written}"
         );
+    }
+
+    #[test]
+    fn an_entity_is_bounded() {
+        let original = Message::from_bytes("\r\nx\r\n".as_bytes());
+        let long = "ä".repeat(2000);
+        let text = format!(
+            "Content-Type: text/plain; charset=utf-8\ncontent-type: text/html\nContent-Description: {}\n\n{long}\nend",
+            "x".repeat(501)
+        );
+        let written = bytes(&composer().vacation(&vacation(&text, true), &original));
+        assert!(written.split("\r\n").all(|line| line.len() <= LINE_MAX), "{written}");
+        assert_eq!(written.to_lowercase().matches("content-type:").count(), 1, "{written}");
+        assert!(!written.contains("Content-Description"), "{written}");
+        let body = written.split_once("\r\n\r\n").unwrap().1;
+        assert_eq!(body.replace("\r\n", ""), format!("{long}end"));
     }
 
     #[test]
