@@ -16,6 +16,7 @@ mod index;
 mod mailbox;
 mod message;
 mod named;
+mod password;
 mod progress;
 mod quota;
 mod removal;
@@ -88,6 +89,9 @@ enum Command {
     /// Rewrite senders of redirects (SRS), read them back, and return bounces to them
     #[command(subcommand)]
     Srs(srs::Command),
+    /// Make password hashes for the directory
+    #[command(subcommand)]
+    Password(password::Command),
     /// Check and show the configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -172,6 +176,7 @@ fn run(Arguments { command, config: file }: Arguments) -> Result<u8, Fault> {
         Command::Export(arguments) => export::run(file, &arguments),
         Command::Account(command) => account::run(file, &command),
         Command::Index(command) => index::run(file, &command),
+        Command::Password(command) => password::run(&command),
         Command::Config(command) => config::run(file, &command),
     }
 }

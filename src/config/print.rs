@@ -159,6 +159,7 @@ fn who_of(config: &Config) -> Who {
         kind: Kinds::Static,
         domains: options.domains.clone(),
         users: None,
+        passwords: None,
         file: None,
         format: TableFormat::Auto,
         delimiters: options.delimiters.clone(),
@@ -169,7 +170,10 @@ fn who_of(config: &Config) -> Who {
         quota_messages: options.quota.messages,
     };
     match &options.source {
-        Source::Static { users } => who.users.clone_from(users),
+        Source::Static { users, passwords } => {
+            who.users.clone_from(users);
+            who.passwords.clone_from(passwords);
+        }
         Source::Table { file, format } => {
             who.kind = Kinds::Table;
             who.file = Some(file.clone());

@@ -284,14 +284,21 @@ fn check_warning(reader: &mut Reader<'_>, warning: &QuotaWarning, _: &[QuotaWarn
 
 fn who(reader: &mut Reader<'_>, root: Option<&Path>, rules: Vec<QuotaRule>) -> Option<directory::Options> {
     let who = Who::read(reader)?;
-    for (key, kind, word) in [("users", Kinds::Static, "static"), ("file", Kinds::Table, "table")] {
+    for (key, kind, word) in [
+        ("users", Kinds::Static, "static"),
+        ("passwords", Kinds::Static, "static"),
+        ("file", Kinds::Table, "table"),
+    ] {
         if who.kind != kind && reader.has(key) {
             let what = format!("`{key}` is for kind = \"{word}\" alone");
             reader.wrong(key, what, "leave it out, or change the kind");
         }
     }
     let source = match who.kind {
-        Kinds::Static => Source::Static { users: who.users },
+        Kinds::Static => Source::Static {
+            users: who.users,
+            passwords: who.passwords,
+        },
         Kinds::Passwd => Source::Passwd {
             minimum_uid: who.minimum_uid,
         },

@@ -181,6 +181,9 @@ section! {
         /// With `static`, the users: a local part is a user of every domain. Without it, any
         /// local part is a user.
         users: Option<Vec<String>> as Optional<List<User>> = none, shown ["ann", "bob@example.org"];
+        /// With `static`, the file of the passwords of users who log in: a line is `user:hash`. It is read
+        /// when somebody logs in, and again when it changes. With `table` they stand in `file`.
+        passwords: Option<PathBuf> as Optional<PathTo> = none, shown "/etc/postroom/passwords";
         /// With `table`, the file that lists the accounts. It is read again when it changes.
         file: Option<PathBuf> as Optional<PathTo> = none, shown "/etc/postroom/users.toml";
         /// With `table`, how the file is written; `auto` goes by its name, where `.toml` is

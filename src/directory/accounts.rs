@@ -1,17 +1,18 @@
 //! The accounts of a table: entries of a file, checked against one another.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use super::matching::{Matching, fold_domain, is_postmaster};
+use super::password::{PasswordField, PasswordHash};
 use super::table_file::{Entry, Fault, TableError, TableFormat, parse};
+use super::watched::Content;
 use super::{FolderName, Found, Options};
 use crate::mail::{Address, Quota};
 
 /// Where the accounts come from and how they are understood.
 pub(super) struct TableSource {
-    pub file: PathBuf,
+    file: PathBuf,
     format: TableFormat,
     root: PathBuf,
     domains: Vec<String>,
@@ -20,9 +21,12 @@ pub(super) struct TableSource {
     quota: Quota,
 }
 
-#[derive(Default)]
 pub(super) struct Accounts {
     pub found: Vec<Found>,
+    /// By the name of the account.
+    passwords: HashMap<String, PasswordField>,
+    /// What the passwords of unknown users are held against: some account's hash, so that it takes as long.
+    pub decoy: PasswordHash,
     by_address: HashMap<(String, String), usize>,
     catch_all: HashMap<String, usize>,
     domains: HashSet<String>,
@@ -42,33 +46,26 @@ impl TableSource {
         }
     }
 
-    /// Reads the file.
-    pub fn load(&self) -> Result<Accounts, TableError> {
-        let text = fs::read_to_string(&self.file).map_err(|source| self.unreadable(source))?;
-        self.accounts(&text).map_err(|(line, what)| TableError::Line {
+    /// Reads the text of the file.
+    pub fn read(&self, text: &str) -> Result<Accounts, TableError> {
+        self.accounts(text).map_err(|(line, what)| TableError::Line {
             file: self.file.clone(),
             line,
             what,
         })
     }
 
-    /// The error of a file that cannot be read.
-    pub fn unreadable(&self, source: std::io::Error) -> TableError {
-        TableError::Unreadable {
-            file: self.file.clone(),
-            source,
-        }
-    }
-
     fn accounts(&self, text: &str) -> Result<Accounts, Fault> {
-        let mut accounts = Accounts::default();
+        let entries = parse(&self.file, self.format, text)?;
+        let mut accounts = Accounts::new(entries.iter().find_map(|entry| entry.password.hash()));
         let mut homes = HashSet::new();
-        for entry in parse(&self.file, self.format, text)? {
+        for entry in entries {
             let found = self.account(&entry).map_err(|what| (entry.line, what))?;
             if !homes.insert(found.home.clone()) {
                 let what = format!("the home {} is another account's already", found.home.display());
                 return Err((entry.line, what));
             }
+            accounts.passwords.insert(found.user.clone(), entry.password.clone());
             self.add(&mut accounts, found, &entry)
                 .map_err(|what| (entry.line, what))?;
         }
@@ -178,7 +175,36 @@ impl TableSource {
     }
 }
 
+impl Content for Accounts {
+    const WHAT: &'static str = "accounts";
+
+    fn count(&self) -> usize {
+        self.found.len()
+    }
+}
+
 impl Accounts {
+    fn new(hash: Option<&PasswordHash>) -> Accounts {
+        Accounts {
+            found: Vec::new(),
+            passwords: HashMap::new(),
+            decoy: hash.cloned().unwrap_or_else(PasswordHash::decoy),
+            by_address: HashMap::new(),
+            catch_all: HashMap::new(),
+            domains: HashSet::new(),
+        }
+    }
+
+    /// The password of an account, by its name.
+    pub fn password(&self, user: &str) -> Option<&PasswordField> {
+        self.passwords.get(user)
+    }
+
+    /// How many accounts have a password.
+    pub fn logins(&self) -> usize {
+        self.passwords.values().filter(|field| field.hash().is_some()).count()
+    }
+
     fn claim(&mut self, key: (String, String), at: usize, address: &str) -> Result<(), String> {
         if !key.1.is_empty() {
             self.domains.insert(key.1.clone());

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::matching::{Candidate, Matching, fold_domain, is_postmaster};
+use super::passwords::Passwords;
 use super::{Directory, FolderName, Found, LookupError, OpenError, Options, Source};
 use crate::mail::{Address, Quota};
 
@@ -15,6 +16,7 @@ pub struct Static {
     matching: Matching,
     domains: Vec<FolderName>,
     users: Option<HashSet<(String, String)>>,
+    passwords: Option<Passwords>,
     postmaster: Option<Address>,
     quota: Quota,
 }
@@ -34,12 +36,14 @@ impl Static {
             return Err(OpenError::NoDomains);
         }
         let matching = Matching::new(options);
-        let users = match &options.source {
-            Source::Static { users: Some(users) } => Some(listed(users, &domains, &matching)?),
-            _ => None,
+        let (users, passwords) = match &options.source {
+            Source::Static { users, passwords } => (users.as_ref(), passwords.as_ref()),
+            _ => (None, None),
         };
+        let users = users.map(|users| listed(users, &domains, &matching)).transpose()?;
         let directory = Static {
             root: root.to_owned(),
+            passwords: passwords.map(|file| Passwords::new(file, matching.clone())),
             matching,
             domains,
             users,
@@ -103,6 +107,12 @@ impl Static {
         Ok(found)
     }
 
+    fn passwords(&self) -> Result<&Passwords, LookupError> {
+        let without = "[directory] has no passwords; write passwords = \"/etc/postroom/passwords\", with a user:hash in \
+                       each line";
+        self.passwords.as_ref().ok_or(LookupError::NoPasswords(without))
+    }
+
     // RFC 5321 §4.5.1: `postmaster` must exist in every domain, and without one.
     fn postmaster(&self) -> Option<Found> {
         match &self.postmaster {
@@ -152,6 +162,15 @@ impl Directory for Static {
         all.sort_by(|a: &Found, b| a.user.cmp(&b.user));
         Ok(Some(all))
     }
+
+    fn authenticate(&self, user: &str, password: &str) -> Result<Option<Found>, LookupError> {
+        let found = self.find_user(user)?;
+        self.passwords()?.open(found, user, password)
+    }
+
+    fn logins(&self) -> Result<usize, LookupError> {
+        self.passwords()?.count()
+    }
 }
 
 fn listed(
@@ -183,6 +202,7 @@ mod tests {
         Options {
             source: Source::Static {
                 users: users.map(owned),
+                passwords: None,
             },
             domains: owned(domains),
             delimiters: "+".to_owned(),
@@ -310,5 +330,44 @@ mod tests {
         options.postmaster = Some(Address::parse("bob@example.org").unwrap());
         let opened = Static::open(&options, Path::new("/v"));
         assert!(matches!(opened, Err(OpenError::Postmaster(_))));
+    }
+
+    #[test]
+    fn knows_passwords() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("passwords");
+        let mut options = options(&["example.org", "example.net"], None);
+        let without = Static::open(&options, Path::new("/v")).unwrap();
+        assert!(matches!(
+            without.authenticate("ann", "x"),
+            Err(LookupError::NoPasswords(_))
+        ));
+        options.source = Source::Static {
+            users: Some(vec!["ann".to_owned(), "bob@example.org".to_owned()]),
+            passwords: Some(file.clone()),
+        };
+        let directory = Static::open(&options, Path::new("/v")).expect("the file is not read yet");
+        assert!(matches!(directory.logins(), Err(LookupError::Passwords(_))));
+        fs::write(
+            &file,
+            "ann:{PLAIN}a\nann@example.net:{PLAIN}n\nbob:{PLAIN}b\neve:{PLAIN}e\n",
+        )
+        .unwrap();
+        assert_eq!(directory.logins().unwrap(), 4);
+        for (user, password, expected) in [
+            ("ann@example.org", "a", Some("ann@example.org")),
+            ("Ann@example.org", "n", None),
+            ("ann@example.net", "n", Some("ann@example.net")),
+            ("ann@example.net", "a", None),
+            ("ann", "a", None),
+            ("bob", "b", Some("bob@example.org")),
+            ("bob+detail@example.org", "b", Some("bob@example.org")),
+            ("bob@example.net", "b", None),
+            ("eve@example.org", "e", None),
+            ("bob", "", None),
+        ] {
+            let found = directory.authenticate(user, password).unwrap();
+            assert_eq!(found.map(|found| found.user).as_deref(), expected, "{user} {password}");
+        }
     }
 }

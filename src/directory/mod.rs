@@ -4,15 +4,19 @@
 //! `delivery` and `cli` before they open an account. A lookup ends in an account,
 //! in none (the sender is told 550), or in a [`LookupError`] (try again). An address
 //! that could name something outside the root ([`FolderName`]) is never found.
+//! Where users log in, `server` asks [`Directory::authenticate`].
 
 mod accounts;
 mod fixed;
 mod folder_name;
 mod matching;
 mod passwd;
+mod password;
+mod passwords;
 mod quantity;
 mod table;
 mod table_file;
+mod watched;
 
 use std::path::{Path, PathBuf};
 
@@ -21,6 +25,7 @@ use crate::mail::{Address, Quota};
 pub use fixed::Static;
 pub use folder_name::FolderName;
 pub use passwd::Passwd;
+pub use password::{PasswordHash, PasswordHashError};
 pub use quantity::{parse_extra, parse_percent, parse_quota, parse_size, show_extra, show_size};
 pub use table::Table;
 pub use table_file::{TableError, TableFormat};
@@ -64,6 +69,15 @@ pub enum LookupError {
         #[source]
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The table was never in order.
+    #[error(transparent)]
+    Table(TableError),
+    /// The file of passwords was never in order.
+    #[error(transparent)]
+    Passwords(TableError),
+    /// There is nothing that passwords could be held against.
+    #[error("nobody can log in: {0}")]
+    NoPasswords(&'static str),
 }
 
 /// A source of accounts. Lookups may block; they run on threads that may.
@@ -85,6 +99,21 @@ pub trait Directory: Send + Sync {
     /// # Errors
     /// [`LookupError::Unlisted`] where the source cannot be read.
     fn accounts(&self) -> Result<Option<Vec<Found>>, LookupError>;
+
+    /// The account of a user, as [`Directory::find_user`] takes it, where this is its password; none where it is
+    /// another, or there is no such user, or one without a password, all of which take the same time.
+    ///
+    /// It is meant to be slow and to take memory, often 64 MiB: callers bound how many run at once.
+    ///
+    /// # Errors
+    /// [`LookupError::NoPasswords`] where this directory has none at all; else as [`Directory::find`].
+    fn authenticate(&self, user: &str, password: &str) -> Result<Option<Found>, LookupError>;
+
+    /// How many accounts have a password, for a server that starts.
+    ///
+    /// # Errors
+    /// As [`Directory::authenticate`].
+    fn logins(&self) -> Result<usize, LookupError>;
 }
 
 /// The settings of a directory.
@@ -111,6 +140,8 @@ pub enum Source {
     Static {
         /// Local parts or whole addresses; none: any local part.
         users: Option<Vec<String>>,
+        /// The file of their passwords, `user:hash` in each line; none: nobody can log in.
+        passwords: Option<PathBuf>,
     },
     /// A file that lists the accounts; see [`Table`].
     Table {

@@ -1,20 +1,14 @@
 //! `kind = "table"`: the accounts that a file lists, read again when it changes.
 
-use std::fs::{self, Metadata};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::Arc;
 
 use super::accounts::{Accounts, TableSource};
+use super::password::PasswordField;
 use super::table_file::{TableError, TableFormat};
+use super::watched::Watched;
 use super::{Directory, Found, LookupError, OpenError, Options};
-use crate::mail::{Address, Cause};
-
-/// How often the file is looked at.
-const INTERVAL: Duration = Duration::from_secs(1);
-/// A file changed later than this before it was read may change again unseen.
-const SETTLED: Duration = Duration::from_secs(2);
+use crate::mail::Address;
 
 /// The accounts of a file.
 ///
@@ -22,25 +16,7 @@ const SETTLED: Duration = Duration::from_secs(2);
 /// broken or gone leaves the accounts as they were and an error in the log.
 pub struct Table {
     source: TableSource,
-    interval: Duration,
-    loaded: Mutex<Loaded>,
-}
-
-struct Loaded {
-    accounts: Arc<Accounts>,
-    stamp: Option<Stamp>,
-    checked: Instant,
-}
-
-/// What tells one version of the file from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    inode: (u64, u64),
-    size: u64,
-    changed: (i64, i64),
-    modified: (i64, i64),
-    /// Whether it was long unchanged when it was read.
-    settled: bool,
+    watched: Watched<Accounts>,
 }
 
 impl Table {
@@ -49,82 +25,33 @@ impl Table {
     /// # Errors
     /// [`TableError`] where it cannot be read, or names the line that is wrong.
     pub fn open(options: &Options, file: &Path, format: TableFormat, root: &Path) -> Result<Table, OpenError> {
-        let source = TableSource::new(options, file, format, root);
-        let stamp = Stamp::read(&source)?;
-        let accounts = source.load()?;
-        if let Some(address) = &source.postmaster
-            && source.find_account(&accounts, address).is_none()
-        {
-            return Err(OpenError::Postmaster(address.clone()));
-        }
-        let loaded = Loaded {
-            accounts: Arc::new(accounts),
-            stamp: Some(stamp),
-            checked: Instant::now(),
+        let table = Table {
+            source: TableSource::new(options, file, format, root),
+            watched: Watched::new(file),
         };
-        Ok(Table {
-            source,
-            interval: INTERVAL,
-            loaded: Mutex::new(loaded),
-        })
-    }
-
-    fn accounts(&self) -> Arc<Accounts> {
-        // A thread that panicked here left the last good accounts behind.
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if loaded.checked.elapsed() >= self.interval {
-            self.refresh(&mut loaded);
-            loaded.checked = Instant::now();
-        }
-        Arc::clone(&loaded.accounts)
-    }
-
-    fn refresh(&self, loaded: &mut Loaded) {
-        let file = self.source.file.display();
-        let stamp = match Stamp::read(&self.source) {
-            Ok(stamp) => stamp,
-            Err(error) => {
-                if loaded.stamp.take().is_some() {
-                    let cause = Cause::of(&error);
-                    tracing::warn!("{cause}; the accounts stay as they were until it is back");
-                }
-                return;
+        let accounts = table.load()?;
+        match &table.source.postmaster {
+            Some(address) if table.source.find_account(&accounts, address).is_none() => {
+                Err(OpenError::Postmaster(address.clone()))
             }
-        };
-        if loaded.stamp.is_some_and(|known| known.settled && known == stamp) {
-            return;
+            _ => Ok(table),
         }
-        let is_new = loaded.stamp.is_none_or(|known| !known.same_file(&stamp));
-        match self.source.load() {
-            Ok(accounts) => {
-                if is_new {
-                    tracing::info!("read {file} again: {} accounts", accounts.found.len());
-                }
-                loaded.accounts = Arc::new(accounts);
-            }
-            Err(error) if is_new => {
-                let cause = Cause::of(&error);
-                tracing::error!("{cause}; the accounts stay as they were until this is mended");
-            }
-            Err(_) => {}
-        }
-        loaded.stamp = Some(stamp);
-    }
-}
-
-impl Directory for Table {
-    fn find(&self, address: &Address) -> Result<Option<Found>, LookupError> {
-        Ok(self.source.find(&self.accounts(), address))
     }
 
-    fn find_user(&self, user: &str) -> Result<Option<Found>, LookupError> {
-        let Ok(address) = Address::parse(user) else {
-            return Ok(None);
-        };
-        let accounts = self.accounts();
-        let found = self.source.find(&accounts, &address);
+    fn load(&self) -> Result<Arc<Accounts>, TableError> {
+        self.watched.get(|text| self.source.read(text))
+    }
+
+    // It was loaded when the table was opened, and what was loaded once stays.
+    fn accounts(&self) -> Result<Arc<Accounts>, LookupError> {
+        self.load().map_err(LookupError::Table)
+    }
+
+    fn find_user_in(&self, accounts: &Accounts, user: &str) -> Option<Found> {
+        let address = Address::parse(user).ok()?;
+        let found = self.source.find(accounts, &address);
         if found.is_some() || !address.domain().is_empty() {
-            return Ok(found);
+            return found;
         }
         let local = self.source.matching.fold(address.local());
         let mut same = accounts
@@ -132,45 +59,43 @@ impl Directory for Table {
             .iter()
             .filter(|found| found.addresses[0].local() == local);
         let first = same.next();
-        Ok(first.filter(|_| same.next().is_none()).cloned())
-    }
-
-    fn accounts(&self) -> Result<Option<Vec<Found>>, LookupError> {
-        let mut all = Table::accounts(self).found.clone();
-        all.sort_by(|a, b| a.user.cmp(&b.user));
-        Ok(Some(all))
+        first.filter(|_| same.next().is_none()).cloned()
     }
 }
 
-impl Stamp {
-    fn read(source: &TableSource) -> Result<Stamp, TableError> {
-        let metadata = fs::metadata(&source.file).map_err(|error| source.unreadable(error))?;
-        Ok(Stamp::of(&metadata, SystemTime::now()))
+impl Directory for Table {
+    fn find(&self, address: &Address) -> Result<Option<Found>, LookupError> {
+        Ok(self.source.find(&*self.accounts()?, address))
     }
 
-    fn of(metadata: &Metadata, now: SystemTime) -> Stamp {
-        // A clock that was set back makes a file look new for a while: read it again then.
-        let age = metadata.modified().ok().and_then(|time| now.duration_since(time).ok());
-        Stamp {
-            inode: (metadata.dev(), metadata.ino()),
-            size: metadata.size(),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            settled: age.is_some_and(|age| age > SETTLED),
-        }
+    fn find_user(&self, user: &str) -> Result<Option<Found>, LookupError> {
+        Ok(self.find_user_in(&*self.accounts()?, user))
     }
 
-    fn same_file(&self, other: &Stamp) -> bool {
-        Stamp { settled: true, ..*self }
-            == Stamp {
-                settled: true,
-                ..*other
-            }
+    fn accounts(&self) -> Result<Option<Vec<Found>>, LookupError> {
+        let mut all = Table::accounts(self)?.found.clone();
+        all.sort_by(|a, b| a.user.cmp(&b.user));
+        Ok(Some(all))
+    }
+
+    fn authenticate(&self, user: &str, password: &str) -> Result<Option<Found>, LookupError> {
+        let accounts = self.accounts()?;
+        let found = self.find_user_in(&accounts, user);
+        let field = found.as_ref().and_then(|found| accounts.password(&found.user));
+        let opens = PasswordField::opens(field, &accounts.decoy, user, password);
+        Ok(found.filter(|_| opens))
+    }
+
+    fn logins(&self) -> Result<usize, LookupError> {
+        Ok(self.accounts()?.logins())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::time::Duration;
+
     use super::super::{Source, folder_name::HOSTILE};
     use super::*;
     use crate::mail::Quota;
@@ -206,11 +131,9 @@ aliases = ["a-b@example.org"]
         if !fs::read_to_string(file).is_ok_and(|text| text.contains("bob")) {
             options.postmaster = None;
         }
-        let table = Table::open(&options, file, TableFormat::Auto, Path::new("/v"));
-        table.map(|table| Table {
-            interval: Duration::ZERO,
-            ..table
-        })
+        let mut table = Table::open(&options, file, TableFormat::Auto, Path::new("/v"))?;
+        table.watched.interval = Duration::ZERO;
+        Ok(table)
     }
 
     fn user(table: &Table, address: &str) -> Option<(String, Option<String>)> {
@@ -326,5 +249,44 @@ aliases = ["a-b@example.org"]
                 "{name:?}"
             );
         }
+    }
+
+    #[test]
+    fn knows_passwords() {
+        let folder = tempfile::tempdir().unwrap();
+        let toml = folder.path().join("users.toml");
+        let text =
+            "[\"ann@example.org\"]\npassword = \"{PLAIN}a\"\naliases = [\"info@example.org\"]\n[\"bob@example.org\"]\n";
+        fs::write(&toml, text).unwrap();
+        let lines = folder.path().join("users");
+        fs::write(
+            &lines,
+            "ann@example.org:{PLAIN}a::::::aliases=info@example.org\nbob@example.org:{SSHA}b\n",
+        )
+        .unwrap();
+        for file in [toml, lines] {
+            let table = open(&file, &[]).unwrap();
+            assert_eq!(table.logins().unwrap(), 1);
+            let opens = |user: &str, password: &str| {
+                let found = table.authenticate(user, password).unwrap();
+                found.map(|found| found.user)
+            };
+            for user in ["ann@example.org", "Ann", "info@example.org"] {
+                assert_eq!(opens(user, "a").as_deref(), Some("ann@example.org"), "{user}");
+                assert_eq!(opens(user, "b"), None, "{user}");
+            }
+            for user in ["bob", "eve", "", "not an address@"] {
+                for password in ["a", "b", "", "{SSHA}b"] {
+                    assert_eq!(opens(user, password), None, "{user}");
+                }
+            }
+        }
+        fs::write(
+            folder.path().join("users.toml"),
+            "[\"ann@example.org\"]\npassword = \"secret\"",
+        )
+        .unwrap();
+        let error = open(&folder.path().join("users.toml"), &[]).err().unwrap().to_string();
+        assert!(error.contains("users.toml:2:") && !error.contains("secret"), "{error}");
     }
 }

@@ -7,6 +7,7 @@
 //! home = "example.org/ann"        # below the root, or a whole path
 //! quota = "1 GiB"                 # or "none"
 //! quota_messages = 100000
+//! password = "{ARGON2ID}$argon2id$…"               # for logins; `postroom password hash` makes it
 //! aliases = ["info@example.org", "@example.net"]   # "@domain": all else in it
 //! quota_mailbox = [
 //!     { name = "Trash", extra = "10%" },           # or "100 MiB"; extra_messages = 100
@@ -17,8 +18,8 @@
 //! The other form is `address:password:uid:gid:gecos:home:shell:extra`, as Dovecot's
 //! passwd-file has it. Of `extra` the words `quota=`, `quota_messages=`, `aliases=`
 //! (separated by commas), `userdb_quota_rule=*:storage=1G` and
-//! `userdb_quota_rule2=Trash:storage=+100M` (or `:ignore`) count; the other
-//! fields may be empty and are not used.
+//! `userdb_quota_rule2=Trash:storage=+100M` (or `:ignore`) count; the password is for
+//! logins, and the other fields are not used. All but the address may be empty.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::password::{PasswordField, PasswordHash};
 use super::{parse_extra, parse_quota, parse_size};
 use crate::mail::{Extra, MailboxPattern, QuotaEffect, QuotaRule};
 
@@ -79,6 +81,7 @@ pub(super) struct Entry {
     pub aliases: Vec<String>,
     /// How single mailboxes count.
     pub rules: Vec<QuotaRule>,
+    pub password: PasswordField,
 }
 
 /// A line and what is wrong with it.
@@ -137,6 +140,10 @@ fn set_key(entry: &mut Entry, key: &str, value: &Spanned<DeValue<'_>>) -> Result
     let value = value.get_ref();
     match key {
         "home" => entry.home = Some(value.as_str().ok_or("home must be a text")?.to_owned()),
+        "password" => {
+            let hash = PasswordHash::parse(value.as_str().ok_or("password must be a text")?);
+            entry.password = PasswordField::Hash(hash.map_err(|error| error.to_string())?);
+        }
         "quota" => entry.quota = Some(limit(value).ok_or("quota must be a size, such as \"1 GiB\", or \"none\"")?),
         "quota_messages" => {
             let wrong = "quota_messages must be a whole number or \"none\"";
@@ -150,7 +157,7 @@ fn set_key(entry: &mut Entry, key: &str, value: &Spanned<DeValue<'_>>) -> Result
         }
         _ => {
             return Err(format!(
-                "{key:?} is no key of an account; there are home, quota, quota_messages, quota_mailbox, aliases"
+                "{key:?} is no key of an account; there are home, quota, quota_messages, quota_mailbox, aliases, password"
             ));
         }
     }
@@ -243,6 +250,7 @@ fn passwd_line(at: usize, line: &str) -> Result<Entry, String> {
             .ok_or("the line has no address before the first colon")?
             .to_owned(),
         home: home.map(str::to_owned),
+        password: field(1).map_or(PasswordField::None, PasswordField::parse),
         ..Entry::default()
     };
     for word in field(7).unwrap_or_default().split_whitespace() {
