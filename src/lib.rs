@@ -37,10 +37,11 @@
 //! | [`directory`] | who lives here | mail |
 //! | [`sieve`] | the wishes | mail message |
 //! | [`smtp`] | the counter | mail |
+//! | [`managesieve`] | the counter for scripts | mail sieve |
 //! | [`submission`] | the out-tray | mail message smtp |
 //! | [`delivery`] | the sorting table | mail message directory sieve store submission |
 //! | [`telemetry`] | the logbook | mail |
-//! | [`server`] | the doors | mail message directory store delivery smtp telemetry |
+//! | [`server`] | the doors | mail message directory sieve store delivery smtp managesieve telemetry |
 //! | [`config`] | each room's options | every room but cli |
 //! | [`cli`] | one file a command | everything |
 //!
@@ -63,6 +64,7 @@ pub mod directory;
 pub mod index;
 pub mod mail;
 pub mod maildir;
+pub mod managesieve;
 pub mod message;
 pub mod server;
 pub mod sieve;

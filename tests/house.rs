@@ -18,10 +18,22 @@ const ROOMS: &[(&str, &[&str])] = &[
         &["mail", "message", "directory", "sieve", "store", "submission"],
     ),
     ("smtp", &["mail"]),
+    // Of the sieve room names and findings alone: values that it asks for and answers with.
+    ("managesieve", &["mail", "sieve"]),
     ("telemetry", &["mail"]),
     (
         "server",
-        &["mail", "message", "directory", "store", "delivery", "smtp", "telemetry"],
+        &[
+            "mail",
+            "message",
+            "directory",
+            "sieve",
+            "store",
+            "delivery",
+            "smtp",
+            "managesieve",
+            "telemetry",
+        ],
     ),
     // Each room's Options, as written and as resolved.
     (
@@ -35,6 +47,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "submission",
             "delivery",
             "smtp",
+            "managesieve",
             "telemetry",
             "server",
         ],
