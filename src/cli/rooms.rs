@@ -97,6 +97,15 @@ fn may_run(config: &Config, use_: ProgramUse) -> bool {
     config.programs.folder.is_some() && config.programs.allow.contains(&use_)
 }
 
+/// How much of scripts a user may keep.
+pub(super) fn storage_options(config: &Config) -> sieve::StorageOptions {
+    sieve::StorageOptions {
+        max_scripts: config.sieve.max_scripts,
+        max_total: config.sieve.quota,
+        max_script_size: config.sieve.max_script_size,
+    }
+}
+
 /// The sorting table with all that deliveries need.
 pub(super) fn sorter(config: &Config) -> Result<Sorter, Fault> {
     let options = delivery::Options {

@@ -2,14 +2,16 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use nix::unistd::Uid;
 
-use crate::config::{Config, ListenAddress, ListenProtocol};
+use crate::config::{self, Config, ListenAddress, ListenProtocol};
+use crate::delivery::Sorter;
 use crate::directory::Source;
-use crate::server::{self, Doors, Listen, Place};
+use crate::server::{self, Certificate, Doors, Listen, Place, Plaintext, Protocol};
 use crate::smtp::{self, Door};
-use crate::{message, telemetry};
+use crate::{managesieve, message, telemetry};
 
 use super::fault::{Fault, exit};
 use super::rooms::{self, Identity};
@@ -27,6 +29,8 @@ pub(super) fn run(file: Option<&Path>) -> Result<u8, Fault> {
         .collect::<Result<Vec<_>, _>>()?;
     let doors = Doors::bind(&listen).map_err(|error| Fault::new(exit::CONFIG, error.to_string()))?;
     make_root(&config, identity.as_ref())?;
+    // While there is the right to: keys are root's.
+    let certificate = certificate(&config)?;
     match &identity {
         Some(identity) => rooms::become_identity(identity)?,
         None if Uid::effective().is_root() => {
@@ -35,19 +39,23 @@ pub(super) fn run(file: Option<&Path>) -> Result<u8, Fault> {
         None => {}
     }
     let sorter = rooms::sorter(&config)?;
+    if has_scripts_door(&config) {
+        check_logins(&sorter)?;
+    }
     let spool = rooms::spool(&config);
     message::Spool::check(&spool)
         .map_err(|error| Fault::new(exit::CONFIG, crate::mail::Cause::of(&error).to_string()))?;
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
-    for (door, place) in doors.places() {
-        tracing::info!("listening: {} on {place}", spoken(door));
+    for (protocol, place) in doors.places() {
+        tracing::info!("listening: {protocol} on {place}");
     }
     if source.is_none() {
         super::print(&welcome(&config, &doors))?;
     }
-    server::run(doors, sorter, options(&config, spool))
+    let managesieve = managesieve_options(&config, &sorter, certificate);
+    server::run(doors, sorter, options(&config, spool, managesieve))
         .map_err(|error| Fault::new(exit::TEMPFAIL, format!("cannot serve: {error}")))?;
     Ok(exit::OK)
 }
@@ -88,11 +96,12 @@ fn listen(door: &crate::config::Listen, identity: Option<&Identity>) -> Result<L
             },
         },
     };
-    let door = match door.protocol {
-        ListenProtocol::Lmtp => Door::Lmtp,
-        ListenProtocol::Smtp => Door::Smtp,
+    let protocol = match door.protocol {
+        ListenProtocol::Lmtp => Protocol::Mail(Door::Lmtp),
+        ListenProtocol::Smtp => Protocol::Mail(Door::Smtp),
+        ListenProtocol::ManageSieve => Protocol::ManageSieve,
     };
-    Ok(Listen { door, place })
+    Ok(Listen { protocol, place })
 }
 
 // The folder of all homes, made while there is the right to, for who will use it.
@@ -129,7 +138,52 @@ pub(super) fn raise_file_limit() {
     }
 }
 
-fn options(config: &Config, spool: message::SpoolOptions) -> server::Options {
+fn has_scripts_door(config: &Config) -> bool {
+    let mut doors = config.listen.iter();
+    doors.any(|door| door.protocol == ListenProtocol::ManageSieve)
+}
+
+fn certificate(config: &Config) -> Result<Option<Arc<Certificate>>, Fault> {
+    let Some(tls) = config.tls.as_ref().filter(|_| has_scripts_door(config)) else {
+        return Ok(None);
+    };
+    let certificate = Certificate::load(&tls.certificate, &tls.key);
+    certificate
+        .map(|certificate| Some(Arc::new(certificate)))
+        .map_err(|error| Fault::new(exit::CONFIG, error.to_string()))
+}
+
+// A door through which nobody can come is a mistake.
+fn check_logins(sorter: &Sorter) -> Result<(), Fault> {
+    match sorter.directory().logins() {
+        Ok(0) => tracing::warn!("nobody can log in: no account has a password; `postroom password hash` makes hashes"),
+        Ok(_) => {}
+        Err(error) => return Err(Fault::config(&error)),
+    }
+    Ok(())
+}
+
+fn managesieve_options(config: &Config, sorter: &Sorter, certificate: Option<Arc<Certificate>>) -> server::ManageSieve {
+    server::ManageSieve {
+        connections: config.managesieve.connections,
+        idle: config.managesieve.idle_timeout,
+        plaintext: match config.managesieve.plaintext {
+            config::Plaintext::Loopback => Plaintext::Loopback,
+            config::Plaintext::Always => Plaintext::Always,
+            config::Plaintext::Never => Plaintext::Never,
+        },
+        storage: rooms::storage_options(config),
+        session: managesieve::Options {
+            extensions: sorter.engine().extensions(),
+            max_redirects: config.sieve.max_redirects,
+            script_size: config.sieve.max_script_size,
+            ..managesieve::Options::default()
+        },
+        certificate,
+    }
+}
+
+fn options(config: &Config, spool: message::SpoolOptions, managesieve: server::ManageSieve) -> server::Options {
     server::Options {
         connections: config.limits.connections,
         deliveries: config.limits.deliveries,
@@ -141,21 +195,15 @@ fn options(config: &Config, spool: message::SpoolOptions) -> server::Options {
             recipients: config.limits.recipients,
             ..smtp::Options::default()
         },
-    }
-}
-
-fn spoken(door: Door) -> &'static str {
-    match door {
-        Door::Lmtp => "LMTP",
-        Door::Smtp => "SMTP",
+        managesieve,
     }
 }
 
 fn welcome(config: &Config, doors: &Doors) -> String {
     let root = std::path::absolute(&config.root).unwrap_or_else(|_| config.root.clone());
     let mut text = String::from("There is no configuration file, so postroom chose:\n\n");
-    for (door, place) in doors.places() {
-        text.push_str(&format!("    {} on {place}\n", spoken(door)));
+    for (protocol, place) in doors.places() {
+        text.push_str(&format!("    {protocol} on {place}\n"));
     }
     text.push_str(&format!("    mail below {}\n", root.display()));
     text.push_str(&format!(

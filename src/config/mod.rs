@@ -20,11 +20,13 @@ use crate::{directory, telemetry};
 
 pub use error::{ConfigError, Fault};
 pub use print::{example, reference};
-pub use resolved::{HostPort, ListenAddress, ListenProtocol, QuotaSettings, RedirectFrom, Relay, SubmissionSettings};
+pub use resolved::{
+    HostPort, ListenAddress, ListenProtocol, QuotaSettings, RedirectFrom, Relay, SubmissionSettings, TlsSettings,
+};
 pub use sections::{
-    DeliveredTo, DeliverySettings, ExpireRule, HistorySettings, Limits, Listen, MailboxSettings, OverQuota,
-    ProgramSettings, ProgramUse, QuotaMailbox, QuotaWarning, SearchSettings, SieveDomain, SieveEngine, SieveLimits,
-    SieveSettings, StoreSettings, SubmissionTls,
+    DeliveredTo, DeliverySettings, ExpireRule, HistorySettings, Limits, Listen, MailboxSettings, ManageSieveSettings,
+    OverQuota, Plaintext, ProgramSettings, ProgramUse, QuotaMailbox, QuotaWarning, SearchSettings, SieveDomain,
+    SieveEngine, SieveLimits, SieveSettings, StoreSettings, SubmissionTls,
 };
 pub use written::{parse_age, show_age, show_period};
 
@@ -58,6 +60,10 @@ pub struct Config {
     pub submission: SubmissionSettings,
     /// Bounds of input and load.
     pub limits: Limits,
+    /// The certificate of this server.
+    pub tls: Option<TlsSettings>,
+    /// How users change their scripts.
+    pub managesieve: ManageSieveSettings,
     /// How mail is kept.
     pub store: StoreSettings,
     /// The mailboxes of new accounts.
@@ -163,6 +169,7 @@ impl Config {
             let what = "[submission] has neither `server` nor `sendmail`: redirects are deferred, no replies are sent";
             warnings.push(what.to_owned());
         }
+        warnings.extend(self.warning_of_logins());
         let sieve = &self.sieve;
         let scripts = sieve.before.iter().chain(&sieve.after).chain(&sieve.default);
         for script in scripts.filter(|script| !script.exists()) {
@@ -179,6 +186,28 @@ impl Config {
             }
         }
         warnings
+    }
+
+    fn warning_of_logins(&self) -> Option<String> {
+        let doors = self
+            .listen
+            .iter()
+            .filter(|door| door.protocol == ListenProtocol::ManageSieve);
+        let from_afar = doors
+            .filter_map(|door| match &door.address {
+                ListenAddress::Tcp(address) if !address.ip().is_loopback() => Some(*address),
+                _ => None,
+            })
+            .next()?;
+        match (&self.tls, self.managesieve.plaintext) {
+            (_, Plaintext::Always) => {
+                Some("[managesieve] plaintext = \"always\": passwords may cross the network in the clear".to_owned())
+            }
+            (None, _) => Some(format!(
+                "from other hosts nobody can log in at {from_afar}: without [tls] there is no way to protect passwords"
+            )),
+            (Some(_), _) => None,
+        }
     }
 
     /// The settings as a file that says them all and is read back to the same.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::reader::{Info, Section, Setting};
-use super::sections::{Kinds, Log, Main, QuotaMain, SECTIONS, Submission, Who};
+use super::sections::{Kinds, Log, Main, QuotaMain, SECTIONS, Submission, Tls, Who};
 use super::{Config, Relay, SubmissionTls};
 use crate::directory::{Source, TableFormat};
 
@@ -106,6 +106,8 @@ pub(super) fn config(config: &Config) -> String {
     block(&mut text, &config.programs);
     block(&mut text, &submission_of(config));
     block(&mut text, &config.limits);
+    block(&mut text, &tls_of(config));
+    block(&mut text, &config.managesieve);
     block(&mut text, &config.store);
     block(&mut text, &config.mailboxes);
     block(&mut text, &config.search);
@@ -185,6 +187,13 @@ fn who_of(config: &Config) -> Who {
         }
     }
     who
+}
+
+fn tls_of(config: &Config) -> Tls {
+    Tls {
+        certificate: config.tls.as_ref().map(|tls| tls.certificate.clone()),
+        key: config.tls.as_ref().map(|tls| tls.key.clone()),
+    }
 }
 
 fn submission_of(config: &Config) -> Submission {

@@ -7,13 +7,13 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, Fault, invalid};
 use super::reader::{Info, Reader, Section};
-use super::sections::{Kinds, Log, Main, QuotaMain, Submission, Who};
+use super::sections::{Kinds, Log, Main, ManageSieveSettings, QuotaMain, Submission, Tls, Who};
 use super::{
     Config, DeliverySettings, ExpireRule, Limits, Listen, ListenAddress, ListenProtocol, QuotaMailbox, QuotaSettings,
 };
 use super::{
     HistorySettings, MailboxSettings, ProgramSettings, QuotaWarning, RedirectFrom, Relay, SearchSettings, SieveDomain,
-    SieveEngine, SieveLimits, SieveSettings, StoreSettings, SubmissionSettings,
+    SieveEngine, SieveLimits, SieveSettings, StoreSettings, SubmissionSettings, TlsSettings,
 };
 use crate::directory::{self, OpenError, Source};
 use crate::mail::{Address, Quota, QuotaEffect, QuotaRule};
@@ -75,6 +75,8 @@ impl<'a> File<'a> {
             submission(reader, hostname.as_deref())
         });
         let limits = self.section(Limits::INFO, faults, Limits::read);
+        let tls = self.section(Tls::INFO, faults, tls);
+        let managesieve = self.section(ManageSieveSettings::INFO, faults, ManageSieveSettings::read);
         let store = self.section(StoreSettings::INFO, faults, store);
         let mailboxes = self.section(MailboxSettings::INFO, faults, MailboxSettings::read);
         let search = self.section(SearchSettings::INFO, faults, SearchSettings::read);
@@ -96,6 +98,8 @@ impl<'a> File<'a> {
             programs: programs?,
             submission: submission?,
             limits: limits?,
+            tls: tls?,
+            managesieve: managesieve?,
             store: store?,
             mailboxes: mailboxes?,
             search: search?,
@@ -389,6 +393,27 @@ fn submission(reader: &mut Reader<'_>, hostname: Option<&str>) -> Option<Submiss
         srs_domain: written.srs_domain,
         srs_secret_file: written.srs_secret_file,
     })
+}
+
+fn tls(reader: &mut Reader<'_>) -> Option<Option<TlsSettings>> {
+    let written = Tls::read(reader)?;
+    match (written.certificate, written.key) {
+        (Some(certificate), Some(key)) => Some(Some(TlsSettings { certificate, key })),
+        (None, None) => Some(None),
+        (certificate, _) => {
+            let (has, misses) = match certificate {
+                Some(_) => ("certificate", "key"),
+                None => ("key", "certificate"),
+            };
+            let what = format!("`{has}` needs its `{misses}`");
+            reader.wrong(
+                has,
+                what,
+                &format!("write {misses} = \"/etc/ssl/private/mx.example.org.pem\""),
+            );
+            None
+        }
+    }
 }
 
 fn store(reader: &mut Reader<'_>) -> Option<StoreSettings> {

@@ -17,6 +17,8 @@ choice! {
         Lmtp = "lmtp",
         /// RFC 5321, as final delivery.
         Smtp = "smtp",
+        /// RFC 5804: users change their scripts.
+        ManageSieve = "managesieve",
     }
 }
 
@@ -133,6 +135,15 @@ pub enum Relay {
     },
     /// To a program like sendmail(8).
     Sendmail(PathBuf),
+}
+
+/// The certificate of this server, as PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// The certificate with the chain behind it.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
 }
 
 /// What there is to quotas beside the limits.

@@ -108,6 +108,8 @@ pub(super) const SECTIONS: &[Info] = &[
     ProgramSettings::INFO,
     Submission::INFO,
     Limits::INFO,
+    Tls::INFO,
+    ManageSieveSettings::INFO,
     StoreSettings::INFO,
     MailboxSettings::INFO,
     SearchSettings::INFO,
@@ -143,7 +145,8 @@ section! {
     /// A door. Write the section once for each.
     pub struct Listen in "listen" repeated {
         /// What is spoken: LMTP answers for each recipient, SMTP for all of them at once.
-        /// LMTP on TCP port 25 is refused (RFC 2033 §5).
+        /// LMTP on TCP port 25 is refused (RFC 2033 §5). By ManageSieve users change their scripts; its port is
+        /// 4190.
         protocol: ListenProtocol as OneOf<ListenProtocol> = none, set "lmtp";
         /// Where: a Unix socket, or an IP address and a port.
         address: ListenAddress as Socket = none, set "unix:/run/postroom/lmtp";
@@ -377,6 +380,41 @@ section! {
         hops: usize as Count = 100;
         /// How much of a message is held in memory; the rest is in a file.
         memory: usize as Memory = "256 KiB";
+    }
+}
+
+section! {
+    /// The certificate that this server shows to users who log in. SIGHUP has both files read again.
+    pub(super) struct Tls in "tls" {
+        /// The certificate with the chain behind it, as PEM.
+        certificate: Option<PathBuf> as Optional<PathTo> = none, shown "/etc/letsencrypt/live/mx.example.org/fullchain.pem";
+        /// Its key, as PEM. It is read before root's rights are given up.
+        key: Option<PathBuf> as Optional<PathTo> = none, shown "/etc/letsencrypt/live/mx.example.org/privkey.pem";
+    }
+}
+
+choice! {
+    /// Where passwords may come without TLS.
+    pub enum Plaintext {
+        /// Over the loopback interface and Unix sockets.
+        Loopback = "loopback",
+        /// From everywhere.
+        Always = "always",
+        /// From nowhere.
+        Never = "never",
+    }
+}
+
+section! {
+    /// How users change their scripts, at doors with `protocol = "managesieve"`. They log in with the passwords of
+    /// [directory].
+    pub struct ManageSieveSettings in "managesieve" {
+        /// Where passwords are taken without TLS: from this host alone, always, or never.
+        plaintext: Plaintext as OneOf<Plaintext> = "loopback";
+        /// The most connections at once, beside those of [limits]; further ones are told to come later.
+        connections: usize as Count = 200;
+        /// How long a user who is logged in may be silent; RFC 5804 asks for half an hour at least.
+        idle_timeout: Duration as Period = "30 min";
     }
 }
 

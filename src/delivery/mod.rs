@@ -171,7 +171,19 @@ impl Sorter {
         }
     }
 
-    /// Opens an account, for its upkeep.
+    /// Who lives here, for logins.
+    #[must_use]
+    pub fn directory(&self) -> &dyn Directory {
+        self.directory.as_ref()
+    }
+
+    /// What checks scripts before they are stored.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Opens an account, for its upkeep or its scripts.
     ///
     /// # Errors
     /// Those of [`Store::account`].

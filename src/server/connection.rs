@@ -46,7 +46,7 @@ struct Incoming {
 
 /// What was read and not yet consumed.
 #[derive(Default)]
-struct Input {
+pub(super) struct Input {
     bytes: Vec<u8>,
     start: usize,
 }
@@ -78,12 +78,13 @@ impl Connection {
         }
     }
 
-    pub(super) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
-    }
-
     /// Speaks with the peer until one of both has enough.
     pub(super) async fn run(mut self, mut stream: Box<dyn Stream>) {
+        let places = self.shared.connections.clone();
+        let Ok(_place) = places.try_acquire() else {
+            let _ = stream.write_all(&Reply::too_many_connections().to_bytes()).await;
+            return;
+        };
         if let Err(error) = self.converse(&mut stream).await {
             tracing::debug!(%error, "connection lost");
         }
@@ -251,16 +252,16 @@ fn spool_failed(error: &SpoolError) -> Reply {
 }
 
 impl Input {
-    fn unread(&self) -> &[u8] {
+    pub(super) fn unread(&self) -> &[u8] {
         &self.bytes[self.start..]
     }
 
-    fn consume(&mut self, consumed: usize) {
+    pub(super) fn consume(&mut self, consumed: usize) {
         self.start += consumed;
     }
 
     // Room behind what is unread, which is less than a command line long.
-    fn room(&mut self, size: usize) -> &mut Vec<u8> {
+    pub(super) fn room(&mut self, size: usize) -> &mut Vec<u8> {
         self.bytes.drain(..self.start);
         self.start = 0;
         self.bytes.reserve(size);

@@ -1,5 +1,6 @@
 //! Listeners: TCP ports and Unix sockets.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -10,22 +11,41 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::unistd::{Gid, Uid};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 
-use crate::smtp::{self, Door, Reply};
+use crate::smtp::{self, Door};
 
-use super::Shared;
 use super::connection::Connection;
+use super::{Shared, managesieve};
 
 /// After a failed accept(2), such as for want of file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
+
+/// What is spoken at a door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// LMTP or SMTP.
+    Mail(Door),
+    /// RFC 5804.
+    ManageSieve,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Protocol::Mail(Door::Lmtp) => "LMTP",
+            Protocol::Mail(Door::Smtp) => "SMTP",
+            Protocol::ManageSieve => "ManageSieve",
+        })
+    }
+}
 
 /// A door to open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
     /// What is spoken there.
-    pub door: Door,
+    pub protocol: Protocol,
     /// Where it is.
     pub place: Place,
 }
@@ -90,8 +110,8 @@ pub struct Doors(Vec<Bound>);
 
 #[derive(Debug)]
 enum Bound {
-    Tcp(Door, TcpListener),
-    Unix(Door, UnixListener, PathBuf),
+    Tcp(Protocol, TcpListener),
+    Unix(Protocol, UnixListener, PathBuf),
 }
 
 impl Doors {
@@ -104,15 +124,15 @@ impl Doors {
     }
 
     /// Where the doors are, for people; a port that was 0 is the one that was free.
-    pub fn places(&self) -> impl Iterator<Item = (Door, String)> {
+    pub fn places(&self) -> impl Iterator<Item = (Protocol, String)> {
         self.0.iter().map(|bound| match bound {
-            Bound::Tcp(door, listener) => {
+            Bound::Tcp(protocol, listener) => {
                 let address = listener
                     .local_addr()
                     .map_or_else(|error| error.to_string(), |address| address.to_string());
-                (*door, address)
+                (*protocol, address)
             }
-            Bound::Unix(door, _, path) => (*door, format!("unix:{}", path.display())),
+            Bound::Unix(protocol, _, path) => (*protocol, format!("unix:{}", path.display())),
         })
     }
 
@@ -124,17 +144,17 @@ impl Doors {
 impl Bound {
     fn open(self) -> io::Result<OpenDoor> {
         Ok(match self {
-            Bound::Tcp(door, listener) => {
+            Bound::Tcp(protocol, listener) => {
                 listener.set_nonblocking(true)?;
                 OpenDoor {
-                    door,
+                    protocol,
                     listener: Listener::Tcp(tokio::net::TcpListener::from_std(listener)?),
                 }
             }
-            Bound::Unix(door, listener, path) => {
+            Bound::Unix(protocol, listener, path) => {
                 listener.set_nonblocking(true)?;
                 OpenDoor {
-                    door,
+                    protocol,
                     listener: Listener::Unix(tokio::net::UnixListener::from_std(listener)?, path),
                 }
             }
@@ -145,7 +165,7 @@ impl Bound {
 fn bind(listen: &Listen) -> Result<Bound, BindError> {
     match &listen.place {
         Place::Tcp(address) => TcpListener::bind(address)
-            .map(|listener| Bound::Tcp(listen.door, listener))
+            .map(|listener| Bound::Tcp(listen.protocol, listener))
             .map_err(|source| BindError::Tcp {
                 address: *address,
                 source,
@@ -164,7 +184,7 @@ fn bind(listen: &Listen) -> Result<Bound, BindError> {
             let listener = UnixListener::bind(path).map_err(failed)?;
             fs::set_permissions(path, fs::Permissions::from_mode(*mode)).map_err(failed)?;
             nix::unistd::chown(path, *owner, *group).map_err(|errno| failed(errno.into()))?;
-            Ok(Bound::Unix(listen.door, listener, path.clone()))
+            Ok(Bound::Unix(listen.protocol, listener, path.clone()))
         }
     }
 }
@@ -188,7 +208,7 @@ fn clear_the_way(path: &Path) -> Result<(), BindError> {
 
 /// A door through which peers come.
 pub(super) struct OpenDoor {
-    door: Door,
+    protocol: Protocol,
     listener: Listener,
 }
 
@@ -209,10 +229,13 @@ impl OpenDoor {
         mut stopping: watch::Receiver<bool>,
         alive: mpsc::Sender<()>,
     ) {
-        let session = Arc::new(smtp::Options {
-            door: self.door,
-            ..shared.options.session.clone()
-        });
+        let session = match self.protocol {
+            Protocol::Mail(door) => Some(Arc::new(smtp::Options {
+                door,
+                ..shared.options.session.clone()
+            })),
+            Protocol::ManageSieve => None,
+        };
         loop {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
@@ -220,11 +243,18 @@ impl OpenDoor {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    let connection = Connection::new(shared.clone(), session.clone(), peer, stopping.clone());
-                    let alive = alive.clone();
+                    let (shared, session) = (shared.clone(), session.clone());
+                    let (stopping, alive) = (stopping.clone(), alive.clone());
                     tokio::spawn(async move {
                         let _alive = alive;
-                        let_in(connection, stream).await;
+                        match session {
+                            Some(session) => Connection::new(shared, session, peer, stopping).run(stream).await,
+                            None => {
+                                let hall = shared.hall.clone();
+                                let connection = managesieve::Connection::new(shared, hall, peer, stopping);
+                                connection.run(stream).await;
+                            }
+                        }
                     });
                 }
                 Err(error) => {
@@ -254,13 +284,4 @@ impl Listener {
             }
         }
     }
-}
-
-async fn let_in(connection: Connection, mut stream: Box<dyn Stream>) {
-    let places = connection.shared().connections.clone();
-    let Ok(_place) = places.try_acquire() else {
-        let _ = stream.write_all(&Reply::too_many_connections().to_bytes()).await;
-        return;
-    };
-    connection.run(stream).await;
 }

@@ -6,13 +6,21 @@
 //! time, it waits for no session, only for deliveries that have begun. Accounts to which
 //! something was delivered are tended by `tender` once they are quiet.
 //! Vacation replies, notifications and warnings are sent by `errands`, behind the deliveries.
+//!
+//! Users come to their scripts by `managesieve`, over TLS by `tls`; `throttle` makes guessing of passwords slow, and
+//! `scripts` is what is done for them. SIGHUP has the certificate read again.
+//!
 //! `cli::deliver` logs and reports what became of its one recipient by `handover` too.
 
 mod connection;
 mod doors;
 mod errands;
 mod handover;
+mod managesieve;
+mod scripts;
 mod tender;
+mod throttle;
+mod tls;
 
 use std::io;
 use std::sync::Arc;
@@ -26,9 +34,13 @@ use crate::message::SpoolOptions;
 use crate::smtp;
 
 use errands::Errands;
+use managesieve::Hall;
 use tender::Tender;
 
-pub use doors::{BindError, Doors, Listen, Place};
+pub use doors::{BindError, Doors, Listen, Place, Protocol};
+pub use managesieve::{Options as ManageSieve, Plaintext};
+pub use tls::{Certificate, TlsError};
+
 pub(crate) use handover::{failure, record, refuse};
 
 /// Threads beside those of deliveries, for lookups at RCPT TO.
@@ -47,6 +59,8 @@ pub struct Options {
     pub spool: SpoolOptions,
     /// What sessions say and bear; each door sets its own protocol.
     pub session: smtp::Options,
+    /// How users come to their scripts.
+    pub managesieve: ManageSieve,
 }
 
 /// What all connections share.
@@ -55,6 +69,7 @@ struct Shared {
     options: Options,
     deliveries: Arc<Semaphore>,
     connections: Arc<Semaphore>,
+    hall: Arc<Hall>,
     tender: Tender,
     errands: Errands,
 }
@@ -67,7 +82,7 @@ struct Shared {
 pub fn run(doors: Doors, sorter: Sorter, options: Options) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .max_blocking_threads(options.deliveries + LOOKUPS)
+        .max_blocking_threads(options.deliveries + LOOKUPS + managesieve::LOGINS + managesieve::REQUESTS)
         .build()?;
     let sorter = Arc::new(sorter);
     let shared = Arc::new(Shared {
@@ -76,6 +91,7 @@ pub fn run(doors: Doors, sorter: Sorter, options: Options) -> io::Result<()> {
         sorter,
         deliveries: Arc::new(Semaphore::new(options.deliveries.max(1))),
         connections: Arc::new(Semaphore::new(options.connections.max(1))),
+        hall: Arc::new(Hall::new(options.managesieve.clone())),
         options,
     });
     // The runtime goes when its threads have ended; what they share goes with the last, and waits for the errands.
@@ -96,7 +112,10 @@ async fn serve(doors: Doors, shared: Arc<Shared>) -> io::Result<()> {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => tracing::warn!("SIGHUP: a changed configuration needs a restart"),
+            _ = hangup.recv() => {
+                tracing::warn!("SIGHUP: a changed configuration needs a restart; a changed certificate does not");
+                shared.hall.reload();
+            }
         }
     }
     tracing::info!("stopping: sessions in a message finish it");

@@ -13,6 +13,7 @@ pub mod dovecot;
 pub mod exim;
 pub mod lmtp;
 pub mod load;
+pub mod managesieve;
 pub mod opensmtpd;
 pub mod peers;
 pub mod place;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::config::Config;
 use crate::mail::{Cause, nearest};
-use crate::sieve::{ScriptName, Storage, StorageError, StorageOptions};
+use crate::sieve::{ScriptName, Storage, StorageError};
 
 use super::super::carrying::whose;
 use super::super::fault::{Fault, exit};
@@ -39,7 +39,7 @@ impl<'a> Owned<'a> {
     pub(super) fn find(config: &Config, user: &'a str) -> Result<Owned<'a>, Fault> {
         let found = rooms::find(config, user)?;
         rooms::become_owner(config, &found.home)?;
-        let storage = storage(config, &found.home);
+        let storage = Storage::new(&found.home, rooms::storage_options(config));
         Ok(Owned { storage, user })
     }
 
@@ -77,15 +77,6 @@ impl<'a> Owned<'a> {
             None => format!("`postroom sieve list {}` names those there are", self.user),
         }
     }
-}
-
-fn storage(config: &Config, home: &Path) -> Storage {
-    let options = StorageOptions {
-        max_scripts: config.sieve.max_scripts,
-        max_total: config.sieve.quota,
-        max_script_size: config.sieve.max_script_size,
-    };
-    Storage::new(home, options)
 }
 
 /// What a script's text is, or why it cannot be had.
