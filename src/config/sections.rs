@@ -384,11 +384,11 @@ section! {
 }
 
 section! {
-    /// The certificate that this server shows to users who log in. SIGHUP has both files read again.
+    /// The certificate that this server shows to users who log in. SIGHUP has both files read again, by `user` then.
     pub(super) struct Tls in "tls" {
         /// The certificate with the chain behind it, as PEM.
         certificate: Option<PathBuf> as Optional<PathTo> = none, shown "/etc/letsencrypt/live/mx.example.org/fullchain.pem";
-        /// Its key, as PEM. It is read before root's rights are given up.
+        /// Its key, as PEM. At the start it is read before root's rights are given up.
         key: Option<PathBuf> as Optional<PathTo> = none, shown "/etc/letsencrypt/live/mx.example.org/privkey.pem";
     }
 }
