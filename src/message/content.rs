@@ -16,9 +16,9 @@ pub struct Parameter {
     pub extended: bool,
 }
 
-/// A value with parameters.
+/// The value of a Content-Type or Content-Disposition field, with its parameters.
 #[derive(Debug, Default)]
-pub(super) struct Content {
+pub struct Content {
     /// What stands before the first semicolon, in lower case, without white space and comments.
     pub(super) value: String,
     /// Whether some parameters were left out.
@@ -35,8 +35,10 @@ struct Name {
 }
 
 impl Content {
-    /// Parses an unfolded field value; whatever it holds, something is returned.
-    pub(super) fn parse(raw: &[u8]) -> Content {
+    /// Parses an unfolded field value; whatever it holds, something is returned. Of a flood of parameters only
+    /// the first are known.
+    #[must_use]
+    pub fn parse(raw: &[u8]) -> Content {
         let mut cursor = Cursor { rest: raw };
         let mut content = Content {
             value: cursor.leading(),
@@ -56,8 +58,15 @@ impl Content {
         content
     }
 
-    /// The parameter `name`. The plain form counts only where there is no RFC 2231 one.
-    pub(super) fn parameter(&self, name: &str) -> Option<Parameter> {
+    /// What stands before the first semicolon, in lower case, without white space and comments; at most 128 bytes.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+
+    /// The parameter `name`, in lower case. The plain form counts only where there is no RFC 2231 one.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<Parameter> {
         let all = || self.parameters.iter().filter(|(n, _)| n.base == name);
         if let Some((found, value)) = all().find(|(n, _)| n.extended && n.section.is_none()) {
             return Some(parameter(value.clone(), found.extended));

@@ -91,6 +91,26 @@ impl Message {
         self.learnt.lines.bare_lf
     }
 
+    /// How its lines end: as the first of them does, in CRLF where there is none.
+    #[must_use]
+    pub fn line_end(&self) -> &'static str {
+        match self.learnt.lines.first {
+            Some(false) => "\n",
+            Some(true) | None => "\r\n",
+        }
+    }
+
+    pub(super) fn bytes_of(&self) -> &Arc<Bytes> {
+        &self.bytes
+    }
+
+    pub(super) fn with_time_of(self, other: &Message) -> Message {
+        Message {
+            received: other.received,
+            ..self
+        }
+    }
+
     pub(super) fn lines(&self) -> &LineCount {
         &self.learnt.lines
     }
@@ -139,7 +159,10 @@ impl Message {
     }
 
     /// The bytes of a range, as far as they are there.
-    pub(super) fn range(&self, range: Range<u64>) -> io::Result<Vec<u8>> {
+    ///
+    /// # Errors
+    /// Where its file cannot be read.
+    pub fn range(&self, range: Range<u64>) -> io::Result<Vec<u8>> {
         let length = range.end.min(self.size()).saturating_sub(range.start);
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
         let mut reader = self.reader();

@@ -14,8 +14,10 @@
 //! and writing files.
 
 mod card;
+mod compose;
 mod content;
 mod decode;
+mod encode;
 mod header;
 mod html;
 mod intake;
@@ -24,6 +26,7 @@ mod lines;
 mod mbox;
 #[allow(clippy::module_inception)]
 mod message;
+mod part;
 mod part_header;
 mod queue_id;
 mod scanner;
@@ -34,12 +37,16 @@ mod suspicion;
 mod text;
 mod thread_id;
 mod trace;
+mod transfer;
 mod words;
 
 pub use card::{Card, Extent, NoSection, Place, Section, SectionText, SortKeys, Span, body};
-pub use content::Parameter;
+pub use compose::Piece;
+pub use content::{Content, Parameter};
 pub use decode::{Mailbox, date, day, mailboxes, message_ids, parameter, parse_whole, text, zoned_date};
+pub use encode::{encoded_field, encoded_mailboxes, encoded_text};
 pub use header::{Field, Header};
+pub use html::text_of_html;
 pub use intake::{Scanned, scan};
 pub use letter::Letter;
 pub use lines::write_crlf;

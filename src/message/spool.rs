@@ -2,8 +2,10 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::intake::Intake;
 use super::message::Message;
@@ -216,6 +218,17 @@ impl Spool {
 pub(super) enum Bytes {
     Memory(Vec<u8>),
     File(File),
+    /// One behind the other; none is empty, and none is made of pieces itself.
+    Pieces(Vec<Stretch>),
+}
+
+/// A stretch of other bytes, as part of a message.
+#[derive(Clone, Debug)]
+pub(super) struct Stretch {
+    /// Where it stands in the message.
+    pub(super) at: u64,
+    pub(super) bytes: Arc<Bytes>,
+    pub(super) range: Range<u64>,
 }
 
 impl Bytes {
@@ -229,6 +242,16 @@ impl Bytes {
                 Ok(length)
             }
             Bytes::File(file) => file.read_at(buffer, offset),
+            Bytes::Pieces(stretches) => {
+                let behind = stretches.partition_point(|stretch| stretch.at <= offset);
+                let Some(stretch) = behind.checked_sub(1).map(|index| &stretches[index]) else {
+                    return Ok(0);
+                };
+                let start = stretch.range.start + (offset - stretch.at);
+                let left = usize::try_from(stretch.range.end.saturating_sub(start)).unwrap_or(usize::MAX);
+                let length = buffer.len().min(left);
+                stretch.bytes.read_at(start, &mut buffer[..length])
+            }
         }
     }
 }

@@ -4,13 +4,11 @@ use std::collections::HashSet;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
-use mail_parser::decoders::base64::base64_decode;
-use mail_parser::decoders::charsets::map::charset_decoder;
-
 use super::decode::{parameter, text};
 use super::header::Header;
 use super::html::text_of_html;
 use super::structure::{Part, Structure};
+use super::transfer::{self, in_charset};
 use super::words::{Needle, fold_into, words};
 
 /// Bytes of decoded text of the body that are searched.
@@ -150,73 +148,12 @@ impl<R: Read + Seek> Reading<'_, R> {
             return Ok(());
         }
         let raw = self.bytes(&part.body, READ_MAX)?;
-        let bytes = match part.encoding.as_deref() {
-            Some("base64") => base64(raw),
-            Some("quoted-printable") => quoted_printable(&raw),
-            _ => raw,
-        };
-        let mut decoded = in_charset(part, bytes);
+        let mut decoded = in_charset(part, transfer::decoded(part, raw));
         if part.is("text", "html") {
             decoded = text_of_html(&decoded);
         }
         self.text.cut |= !add(&mut self.text.body, &decoded, BODY_MAX);
         Ok(())
-    }
-}
-
-// What is not of the alphabet is left out (RFC 2045 §6.8), such as the footer that a
-// mailing list put behind it.
-fn base64(mut raw: Vec<u8>) -> Vec<u8> {
-    raw.retain(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='));
-    base64_decode(&raw).unwrap_or_default()
-}
-
-// RFC 2045 §6.7; what is wrong in it stands for itself.
-fn quoted_printable(raw: &[u8]) -> Vec<u8> {
-    let digit = |byte: &u8| char::from(*byte).to_digit(16);
-    let mut bytes = Vec::with_capacity(raw.len());
-    let mut rest = raw;
-    while let Some(sign) = memchr::memchr(b'=', rest) {
-        bytes.extend_from_slice(&rest[..sign]);
-        rest = &rest[sign + 1..];
-        if let [high, low, ..] = rest
-            && let (Some(high), Some(low)) = (digit(high), digit(low))
-        {
-            bytes.push((high * 16 + low) as u8);
-            rest = &rest[2..];
-        } else if let Some(end) = soft_break(rest) {
-            rest = &rest[end..];
-        } else {
-            bytes.push(b'=');
-        }
-    }
-    bytes.extend_from_slice(rest);
-    bytes
-}
-
-// The length of a line end, with the white space that may have been added before it.
-fn soft_break(rest: &[u8]) -> Option<usize> {
-    let end = rest
-        .iter()
-        .take(80)
-        .position(|byte| !matches!(byte, b' ' | b'\t' | b'\r'));
-    match end {
-        Some(end) => (rest[end] == b'\n').then_some(end + 1),
-        None => rest.is_empty().then_some(0),
-    }
-}
-
-// What claims no charset, or ASCII, is often UTF-8, and else the Latin of old.
-fn in_charset(part: &Part, bytes: Vec<u8>) -> String {
-    let charset = part.charset.as_ref().map_or("us-ascii".to_owned(), parameter);
-    let bytes = match (charset.to_ascii_lowercase().as_str(), String::from_utf8(bytes)) {
-        ("us-ascii" | "ascii" | "utf-8" | "utf8", Ok(text)) => return text,
-        (_, Ok(text)) => text.into_bytes(),
-        (_, Err(error)) => error.into_bytes(),
-    };
-    match charset_decoder(charset.as_bytes()) {
-        Some(decode) => decode(&bytes),
-        None => String::from_utf8_lossy(&bytes).into_owned(),
     }
 }
 

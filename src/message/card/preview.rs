@@ -6,6 +6,7 @@ use mail_parser::decoders::charsets::map::charset_decoder;
 
 use super::super::html::text_of_html;
 use super::super::structure::{Part, Structure};
+use super::super::transfer::decoded as decoded_transfer;
 
 /// Bytes of a part that are read.
 pub(super) const PIECE: usize = 16 * 1024;
@@ -51,11 +52,7 @@ fn texts(structure: &Structure) -> impl Iterator<Item = &Part> {
 }
 
 fn preview_of(part: &Part, raw: &[u8], cut: bool) -> String {
-    let bytes = match part.encoding.as_deref() {
-        Some("base64") => base64(raw),
-        Some("quoted-printable") => quoted_printable(raw),
-        _ => raw.to_vec(),
-    };
+    let bytes = decoded_transfer(part, raw.to_vec());
     let charset = part.charset.as_ref().map(|charset| charset.value.as_slice());
     let mut text = decoded(&bytes, charset.unwrap_or_default());
     // A character may be cut in two.
@@ -125,63 +122,6 @@ fn one_line<'a>(lines: impl Iterator<Item = &'a str>) -> String {
 fn is_unseen(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}' | '\u{feff}')
-}
-
-// RFC 2045 §6.8: characters outside of the alphabet are ignored.
-fn base64(raw: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(raw.len() / 4 * 3);
-    let (mut bits, mut count) = (0u32, 0);
-    for byte in raw {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            // What was padded ends; more may follow.
-            b'=' => {
-                (bits, count) = (0, 0);
-                continue;
-            }
-            _ => continue,
-        };
-        bits = bits << 6 | u32::from(value);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count) as u8);
-        }
-    }
-    bytes
-}
-
-// RFC 2045 §6.7
-fn quoted_printable(raw: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(raw.len());
-    let mut at = 0;
-    let digit = |at: usize| raw.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-    while at < raw.len() {
-        if raw[at] != b'=' {
-            bytes.push(raw[at]);
-            at += 1;
-        } else if let (Some(high), Some(low)) = (digit(at + 1), digit(at + 2)) {
-            bytes.push((high * 16 + low) as u8);
-            at += 3;
-        } else {
-            // A soft line break, which blanks may follow.
-            let blanks = raw[at + 1..].iter().take_while(|byte| b" \t\r".contains(byte)).count();
-            let end = at + 1 + blanks;
-            match raw.get(end) {
-                Some(b'\n') => at = end + 1,
-                None => at = end,
-                Some(_) => {
-                    bytes.push(b'=');
-                    at += 1;
-                }
-            }
-        }
-    }
-    bytes
 }
 
 #[cfg(test)]
