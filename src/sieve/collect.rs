@@ -23,6 +23,8 @@ pub(super) struct Collected {
     pub(super) keeps: bool,
     /// The internal flags variable at the end (RFC 5232 §2).
     pub(super) flags: Vec<String>,
+    /// The message at the end, where a script has changed it.
+    pub(super) edition: Option<Message>,
     pub(super) remember: Vec<(String, u64)>,
     pub(super) notes: Vec<Note>,
 }
@@ -79,11 +81,12 @@ pub(super) fn collect(
             flags: valid_flags(&ran.flags),
         };
         collected.actions.push(Planned {
-            edition: ran.edition,
+            edition: ran.edition.clone(),
             ..Planned::new(keep)
         });
     }
     collected.flags = ran.flags;
+    collected.edition = ran.edition;
     Ok(collected)
 }
 
@@ -236,7 +239,12 @@ impl Collector<'_> {
         }
         self.vacation = true;
         let fcc = self.fcc(step.fcc.as_ref())?;
-        match vacation::reply(step, fcc, self.options, self.incoming) {
+        // RFC 5293 §7: it examines the fields as they are by now. Auto-Submitted cannot be deleted.
+        let incoming = Incoming {
+            message: self.edition.as_ref().unwrap_or(self.incoming.message),
+            ..*self.incoming
+        };
+        match vacation::reply(step, fcc, self.options, &incoming) {
             Ok(reply) => self.push(Action::Vacation(reply)),
             Err(why) => self.collected.notes.push(Note::NoReply(why)),
         }

@@ -41,6 +41,8 @@ pub struct Options {
     pub separator: char,
     /// Where spam and virus scores come from (RFC 5235).
     pub spam: SpamSettings,
+    /// What scripts may do to the header (RFC 5293 §6).
+    pub editheader: EditHeaderRules,
     /// Instructions of one script, those of its includes counted with it.
     pub max_instructions: usize,
     /// Scripts that include one another (RFC 6609 §3.2).
@@ -69,6 +71,7 @@ impl Default for Options {
             programs: Programs::default(),
             separator: '.',
             spam: SpamSettings::default(),
+            editheader: EditHeaderRules::default(),
             max_redirects: 4,
             max_instructions: 100_000,
             max_include_depth: 10,
@@ -76,6 +79,32 @@ impl Default for Options {
             cached_scripts: 256,
             vacation_default_days: 7,
             vacation_max_days: 365,
+        }
+    }
+}
+
+/// Which header fields scripts may add and delete (RFC 5293 §6), by name and without regard to case. Subject is
+/// always theirs to change; Received and Auto-Submitted are never deleted. What is not allowed is not done, and is
+/// no error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EditHeaderRules {
+    /// Fields that are neither added nor deleted.
+    pub protected: Vec<String>,
+    /// Fields that are not added.
+    pub forbid_add: Vec<String>,
+    /// Fields that are not deleted.
+    pub forbid_delete: Vec<String>,
+    /// Bytes of a field that is added, once it is encoded; more is a run-time error. At least 998.
+    pub max_header_size: usize,
+}
+
+impl Default for EditHeaderRules {
+    fn default() -> EditHeaderRules {
+        EditHeaderRules {
+            protected: Vec::new(),
+            forbid_add: Vec::new(),
+            forbid_delete: Vec::new(),
+            max_header_size: 8 * 1024,
         }
     }
 }
@@ -152,6 +181,8 @@ pub(super) struct Task<'a> {
     pub(super) script: &'a Script,
     /// The internal variable of RFC 5232, as the script before left it.
     pub(super) flags: &'a [String],
+    /// The message as the script before left it; none where it is the one that came.
+    pub(super) edition: Option<&'a Message>,
     pub(super) incoming: &'a Incoming<'a>,
     pub(super) account: &'a dyn Account,
     pub(super) options: &'a Options,
@@ -305,6 +336,7 @@ impl Engine {
         let task = Task {
             script,
             flags: before.flags(),
+            edition: before.edition(),
             incoming,
             account,
             options: &self.options,

@@ -10,7 +10,7 @@ use super::{ScriptError, Trace, language};
 /// Compiles scripts and runs them.
 #[derive(Debug)]
 pub(super) enum Evaluator {
-    Own(language::Evaluator),
+    Own(Box<language::Evaluator>),
     #[cfg(feature = "sieve-rs")]
     SieveRs(Box<sieve_rs::Evaluator>),
     /// sieve-rs was chosen and is not built in.
@@ -58,7 +58,7 @@ impl Compiled {
 impl Evaluator {
     pub(super) fn new(options: &Options) -> Evaluator {
         match options.engine {
-            EngineKind::Postroom => Evaluator::Own(language::Evaluator::new(options)),
+            EngineKind::Postroom => Evaluator::Own(Box::new(language::Evaluator::new(options))),
             #[cfg(feature = "sieve-rs")]
             EngineKind::SieveRs => Evaluator::SieveRs(Box::new(sieve_rs::Evaluator::new(options))),
             #[cfg(not(feature = "sieve-rs"))]

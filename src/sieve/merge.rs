@@ -5,6 +5,7 @@ use super::collect::{Collected, valid_flags};
 use super::engine::{Evaluation, Note};
 use super::{Action, Plan, Planned, ScriptError};
 use crate::mail::Flags;
+use crate::message::Message;
 
 /// What the scripts so far want.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +17,8 @@ pub(super) struct Merged {
     /// Flags of keeps that a following script decided upon anew.
     kept_flags: Flags,
     flags: Vec<String>,
+    /// The message as the last script left it, where one has changed it.
+    edition: Option<Message>,
     remember: Vec<(String, u64)>,
     notes: Vec<Note>,
 }
@@ -29,6 +32,11 @@ impl Merged {
     /// The internal flags variable with which the next script starts.
     pub(super) fn flags(&self) -> &[String] {
         &self.flags
+    }
+
+    /// The message with which the next script starts; none where it is the one that came.
+    pub(super) fn edition(&self) -> Option<&Message> {
+        self.edition.as_ref()
     }
 
     pub(super) fn keeps(&self) -> bool {
@@ -45,6 +53,7 @@ impl Merged {
         }
         self.keeps = collected.keeps;
         self.flags = collected.flags;
+        self.edition = collected.edition;
         self.remember.extend(collected.remember);
         self.notes.extend(collected.notes);
     }

@@ -38,7 +38,7 @@ mod vacation;
 mod tests;
 
 pub use account::{Account, ProgramError, ProgramOutput};
-pub use engine::{Engine, EngineKind, Evaluation, Incoming, Note, Options, Programs, Transport};
+pub use engine::{EditHeaderRules, Engine, EngineKind, Evaluation, Incoming, Note, Options, Programs, Transport};
 pub use error::{Checked, ErrorKind, ScriptError};
 pub use folder::{FolderError, ScriptFolders, load, load_user};
 pub use language::{FieldPattern, FieldPatternError, Maximum, Points, Scale, Scanner, SpamSettings, Verdict};

@@ -8,10 +8,13 @@ use crate::message::Message;
 
 mod account;
 mod actions;
+mod body;
 mod dates;
+mod editheader;
 mod envelopes;
 mod errors;
 mod language;
+mod mime;
 mod notify;
 mod programs;
 mod relational;
@@ -231,6 +234,15 @@ fn answers(require: &str, mail: &str, rows: &[(&str, bool)]) {
         let source = format!("require [{require}]; if {test} {{ discard; }}");
         let expected = if *expected { "discard" } else { "keep" };
         assert_eq!(words(&evaluate(&source, mail)), expected, "{test}");
+    }
+}
+
+/// The message that the last action is about: as it came, or as the script has changed it.
+fn edition(evaluation: &Evaluation, mail: &str) -> String {
+    let planned = evaluation.plan.actions.last().unwrap();
+    match &planned.edition {
+        Some(message) => String::from_utf8_lossy(&message.bytes().unwrap()).into_owned(),
+        None => mail.to_owned(),
     }
 }
 

@@ -367,6 +367,12 @@ impl<'c> Arguments<'c> {
         }
     }
 
+    /// Tags do not go together: a fault of the whole call.
+    pub(super) fn wrong_tag<T>(&mut self, checker: &mut Checker<'_>, place: Place, message: &str) -> Option<T> {
+        self.failed = true;
+        checker.error(place, message)
+    }
+
     fn wrong<T>(&mut self, checker: &mut Checker<'_>, argument: &Argument, message: &str) -> Option<T> {
         self.failed = true;
         checker.error(argument.position, message)

@@ -33,11 +33,11 @@ pub(super) const TESTS: &[TestKind] = &[
     },
 ];
 
-// header [COMPARATOR] [MATCH-TYPE] <header-names: string-list> <key-list: string-list>
+// header [:mime] [:anychild] [MIMEOPTS] [COMPARATOR] [MATCH-TYPE] <header-names: string-list> <key-list: string-list>
 fn compile_header(checker: &mut Checker<'_>, call: &Call) -> Option<Box<dyn Test>> {
     let mut arguments = Arguments::of_test(call);
     let tags = MatchTags::take(&mut arguments, checker);
-    let fields = Fields::take_tags(&mut arguments, checker).names(&mut arguments, checker);
+    let fields = Fields::take_mime_tags(&mut arguments, checker, true).names(&mut arguments, checker);
     let keys = arguments.texts(checker, "keys");
     arguments.end(checker)?;
     Some(Box::new(HeaderTest {
@@ -79,12 +79,12 @@ pub(super) fn any_field(
     Ok(false)
 }
 
-// address [COMPARATOR] [ADDRESS-PART] [MATCH-TYPE] <header-list: string-list> <key-list: string-list>
+// address [:mime] [:anychild] [COMPARATOR] [ADDRESS-PART] [MATCH-TYPE] <header-list: string-list> <key-list: string-list>
 fn compile_address(checker: &mut Checker<'_>, call: &Call) -> Option<Box<dyn Test>> {
     let mut arguments = Arguments::of_test(call);
     let tags = MatchTags::take(&mut arguments, checker);
     let part = AddressPart::take(&mut arguments, checker);
-    let fields = Fields::take_tags(&mut arguments, checker).names(&mut arguments, checker);
+    let fields = Fields::take_mime_tags(&mut arguments, checker, false).names(&mut arguments, checker);
     let keys = arguments.texts(checker, "keys");
     let place = arguments.place();
     arguments.end(checker)?;
@@ -144,10 +144,10 @@ pub(super) fn addresses(raw: &[u8]) -> Vec<String> {
     mailboxes.filter_map(|mailbox| mailbox.address).collect()
 }
 
-// exists <header-names: string-list>
+// exists [:mime] [:anychild] <header-names: string-list>
 fn compile_exists(checker: &mut Checker<'_>, call: &Call) -> Option<Box<dyn Test>> {
     let mut arguments = Arguments::of_test(call);
-    let fields = Fields::take_tags(&mut arguments, checker).names(&mut arguments, checker);
+    let fields = Fields::take_mime_tags(&mut arguments, checker, false).names(&mut arguments, checker);
     arguments.end(checker)?;
     Some(Box::new(Exists { fields: fields? }))
 }

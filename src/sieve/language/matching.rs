@@ -60,6 +60,7 @@ pub(super) enum Relation {
 pub(super) struct Matching {
     tags: MatchTags,
     keys: Vec<Key>,
+    captures: bool,
 }
 
 #[derive(Debug)]
@@ -154,6 +155,7 @@ impl MatchTags {
         Some(Matching {
             tags: self,
             keys: keys.into_iter().collect::<Option<_>>()?,
+            captures: true,
         })
     }
 
@@ -285,6 +287,14 @@ fn take_match_type(arguments: &mut Arguments<'_>, checker: &mut Checker<'_>) -> 
 }
 
 impl Matching {
+    /// The same, that sets no match variables.
+    pub(super) fn without_captures(self) -> Matching {
+        Matching {
+            captures: false,
+            ..self
+        }
+    }
+
     /// Whether the number of values is what counts, so that all of them are wanted.
     pub(super) fn counts(&self) -> bool {
         matches!(self.tags.kind, MatchType::Count(_))
@@ -368,7 +378,7 @@ impl Matching {
             Form::Is(key) => **key == *fold(folded),
             Form::Contains(finder) => finder.find(fold(folded).as_bytes()).is_some(),
             Form::Matches(glob) => {
-                if !run.captures() {
+                if !self.captures || !run.captures() {
                     return Ok(glob.matches(value, None));
                 }
                 let mut captures = Vec::new();
@@ -378,6 +388,7 @@ impl Matching {
                 }
                 matched
             }
+            Form::Regex(regex) if !self.captures => regex.is_match(value),
             Form::Regex(regex) => regex_fits(run, regex, value),
             Form::Plain => match self.tags.kind {
                 MatchType::Value(relation) | MatchType::Count(relation) => {

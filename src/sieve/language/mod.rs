@@ -11,21 +11,25 @@
 //! The checker looks every command and test up by name ([`commands`], [`tests`]); each lives in the file
 //! of its RFC, with how it is compiled and how it runs side by side. `arguments` reads tags and
 //! positional arguments, `matching` compares, `text` has strings with variables, `subject` the message as
-//! the script has changed it by then.
+//! the script has changed it by then, `entities` what was read of its parts.
 
 mod actions;
 mod address;
 mod arguments;
 mod basic;
+mod body;
 mod checker;
 mod comparator;
 mod control;
 mod date;
 mod debug;
 mod duplicate;
+mod editheader;
+mod entities;
 mod envelope;
 mod environment;
 mod extension;
+mod extracttext;
 mod fcc;
 mod fields;
 mod flags;
@@ -36,11 +40,14 @@ mod mailbox;
 mod mailto;
 mod matching;
 mod metadata;
+mod mime_fields;
 mod notify;
+mod parts;
 mod program;
 mod programs;
 mod regex;
 mod reject;
+mod replace;
 mod run;
 mod spam;
 mod subject;
@@ -132,11 +139,15 @@ fn commands() -> impl Iterator<Item = &'static CommandKind> {
         actions::COMMANDS,
         control::COMMANDS,
         debug::COMMANDS,
+        editheader::COMMANDS,
+        extracttext::COMMANDS,
         flags::COMMANDS,
         include::COMMANDS,
         notify::COMMANDS,
+        parts::COMMANDS,
         programs::COMMANDS,
         reject::COMMANDS,
+        replace::COMMANDS,
         vacation::COMMANDS,
         variables::COMMANDS,
     ]
@@ -148,6 +159,7 @@ fn commands() -> impl Iterator<Item = &'static CommandKind> {
 fn tests() -> impl Iterator<Item = &'static TestKind> {
     [
         basic::TESTS,
+        body::TESTS,
         control::TESTS,
         date::TESTS,
         duplicate::TESTS,

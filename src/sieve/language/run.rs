@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::matching::Value;
+use super::parts::PartLoop;
 use super::program::{Block, Condition, Execute, Flow, Program, Statement};
 use super::subject::Subject;
 use super::text::MATCHES_MAX;
@@ -62,6 +63,8 @@ pub(super) struct Run<'a> {
     pub(super) now: jiff::Timestamp,
     /// The MIME parts looked at so far.
     pub(super) parts: usize,
+    /// The `foreverypart` loops that run, the innermost last (RFC 5703 §3).
+    pub(super) loops: Vec<PartLoop>,
     /// Scripts that ran, for `include :once` (RFC 6609 §3.2).
     pub(super) included: HashSet<(Location, ScriptName)>,
     /// Scripts within one another.
@@ -110,10 +113,11 @@ impl Program {
     pub(in crate::sieve) fn run(&self, task: &Task<'_>, trace: Option<&mut Trace>) -> Result<Ran, ScriptError> {
         let mut run = Run {
             task,
-            subject: Subject::new(task.incoming.message),
+            subject: Subject::new(task.incoming.message, task.edition),
             flags: task.flags.to_vec(),
             now: jiff::Timestamp::now(),
             parts: 0,
+            loops: Vec::new(),
             included: HashSet::new(),
             depth: 0,
             steps: Vec::new(),
@@ -239,13 +243,23 @@ impl<'a> Run<'a> {
         if self.steps.len() >= limit {
             return Err(Stop::error(format!("a script may execute at most {limit} actions")));
         }
+        if self.subject.is_apart() {
+            self.work(usize::try_from(self.subject.size()).unwrap_or(usize::MAX), 1)?;
+        }
+        // RFC 5293 §7: what is refused is the message that came. RFC 5703 §6: an enclosure does not affect what is
+        // redirected, nor who is answered.
+        let edition = match &step {
+            Step::Reject { .. } => None,
+            Step::Redirect { .. } | Step::Vacation(_) | Step::Notify { .. } => self.subject.open_edition()?,
+            _ => self.subject.edition()?,
+        };
         let executed = Executed {
             step,
             origin: Origin {
                 script: Arc::clone(&self.frame.name),
                 line: Some(self.here.line),
             },
-            edition: self.subject.edition()?,
+            edition,
         };
         self.steps.push(executed);
         Ok(())
