@@ -16,7 +16,7 @@ use crate::delivery::{self, Programs, QuotaWarning, SiteScripts, Sorter};
 use crate::directory::{self, Directory, Found};
 use crate::mail::Threshold;
 use crate::message::SpoolOptions;
-use crate::sieve::{self, Engine};
+use crate::sieve::{self, EditHeaderRules, Engine};
 use crate::store::{Account, Disk, LocalStore, Options as StoreOptions, Store};
 use crate::submission::{self, RedirectSender, Route, Srs, Submitter, Tls};
 use crate::telemetry::{self, Format, Level};
@@ -89,6 +89,7 @@ pub(super) fn sieve_options(config: &Config) -> sieve::Options {
             filter: may_run(config, ProgramUse::Filter),
             execute: may_run(config, ProgramUse::Execute),
         },
+        editheader: editheader(config),
         ..sieve::Options::default()
     }
 }
@@ -103,6 +104,16 @@ pub(super) fn storage_options(config: &Config) -> sieve::StorageOptions {
         max_scripts: config.sieve.max_scripts,
         max_total: config.sieve.quota,
         max_script_size: config.sieve.max_script_size,
+    }
+}
+
+/// What scripts may do to the header.
+fn editheader(config: &Config) -> EditHeaderRules {
+    EditHeaderRules {
+        protected: config.sieve.editheader_protected.clone(),
+        forbid_add: config.sieve.editheader_forbid_add.clone(),
+        forbid_delete: config.sieve.editheader_forbid_delete.clone(),
+        max_header_size: config.sieve.editheader_max_size,
     }
 }
 

@@ -205,6 +205,18 @@ kinds! {
     Word: String, "a text",
         read |written, _folder| text(written).map(str::to_owned),
         show |value| quoted(value);
+    /// A header field that may be kept from scripts (RFC 5293 §6: Subject may not).
+    FieldName: String, "the name of a header field other than Subject, without its colon",
+        read |written, _folder| match text(written)? {
+            name if name.eq_ignore_ascii_case("Subject") => {
+                Err(because(written, "scripts may always change Subject (RFC 5293 §6)"))
+            }
+            name if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':') => {
+                Ok(name.to_owned())
+            }
+            _ => Err(wrong(written)),
+        },
+        show |value| quoted(value);
     /// A time; never zero.
     Period: Duration, "a time, such as \"30 s\", \"5 min\" or \"1 h\", or a number of seconds",
         read |written, _folder| period(written).ok_or_else(|| wrong(written)),
@@ -329,6 +341,10 @@ mod tests {
             (read::<Percent>, "80", None),
             (read::<Mailboxes>, "\"Lists/*\"", Some("\"Lists.*\"")),
             (read::<Mailboxes>, "\"*\"", None),
+            (read::<FieldName>, "\"X-Spam\"", Some("\"X-Spam\"")),
+            (read::<FieldName>, "\"subject\"", None),
+            (read::<FieldName>, "\"X-Spam:\"", None),
+            (read::<FieldName>, "\"\"", None),
             (read::<Period>, "\"300s\"", Some("\"5 min\"")),
             (read::<Period>, "90", Some("\"90 s\"")),
             (read::<Period>, "\"1500 ms\"", Some("\"1500 ms\"")),

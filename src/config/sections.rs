@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::kinds::{
-    Account, Age, Choice, Count, Delimiters, Domain, ExtraBytes, ExtraMessages, Flag, HomeFolder, Kind, Lasting, List,
-    Mailbox, Mailboxes, Memory, Mode, NewMailbox, Number, OneOf, Optional, PathTo, Percent, Period, QuotaBytes,
-    QuotaMessages, Sender, Separator, Server, Size, Socket, User, UserId, Word,
+    Account, Age, Choice, Count, Delimiters, Domain, ExtraBytes, ExtraMessages, FieldName, Flag, HomeFolder, Kind,
+    Lasting, List, Mailbox, Mailboxes, Memory, Mode, NewMailbox, Number, OneOf, Optional, PathTo, Percent, Period,
+    QuotaBytes, QuotaMessages, Sender, Separator, Server, Size, Socket, User, UserId, Word,
 };
 use super::reader::{Info, Reader, Section, Setting};
 use super::{HostPort, ListenAddress, ListenProtocol, RedirectFrom};
@@ -235,6 +235,15 @@ section! {
         max_scripts: usize as Count = 100;
         /// The size of all scripts that a user may store.
         quota: u64 as Size = "8 MiB";
+        /// Header fields that scripts may neither add nor delete (RFC 5293). What a script may not do is not done, and is
+        /// no error of it. Subject may always be changed; Received and Auto-Submitted are never deleted.
+        editheader_protected: Vec<String> as List<FieldName> = [], shown ["X-Spam-Status", "Authentication-Results"];
+        /// Header fields that scripts may delete, but not add.
+        editheader_forbid_add: Vec<String> as List<FieldName> = [], shown ["X-Spam-Flag"];
+        /// Header fields that scripts may add, but not delete.
+        editheader_forbid_delete: Vec<String> as List<FieldName> = [], shown ["DKIM-Signature"];
+        /// The longest header field that a script may add; more is an error of the script. At least 998 bytes count.
+        editheader_max_size: usize as Memory = "8 KiB";
         /// Where the site's external lists lie (RFC 6134), a file for each, by its name: one entry a line, `#`
         /// begins a comment. Users have theirs in `sieve/lists` of the home; the site's come first.
         lists: Option<PathBuf> as Optional<PathTo> = none, shown "/etc/postroom/lists";
