@@ -90,6 +90,7 @@ pub(super) fn sieve_options(config: &Config) -> sieve::Options {
             execute: may_run(config, ProgramUse::Execute),
         },
         editheader: editheader(config),
+        spam: config.scanners(),
         ..sieve::Options::default()
     }
 }

@@ -10,11 +10,12 @@ use toml::de::DeValue;
 
 use super::written::{
     account, address, because, delimiters, domain, extra, home_folder, limit, mode, number, parse_age, path, percent,
-    period, show_age, show_period, size, socket, text, whole, wrong,
+    period, points, show_age, show_period, size, socket, text, verdict, whole, wrong,
 };
 use super::{HostPort, ListenAddress, RedirectFrom};
 use crate::directory::{show_extra, show_size};
 use crate::mail::{Address, Extra, MailboxName, MailboxPattern};
+use crate::sieve::{FieldPattern, FieldPatternError, Points, Verdict};
 
 /// A kind of value.
 pub(super) trait Kind {
@@ -295,6 +296,18 @@ kinds! {
     Socket: ListenAddress, "\"unix:/path\", or an IP address and a port such as \"127.0.0.1:24\" or \"[::1]:24\"",
         read |written, folder| socket(written, folder),
         show |value| quoted(&value.to_string());
+    /// A header field of a scanner, and what of it counts.
+    ScanField: FieldPattern, "a header field, such as \"X-Spam-Level\" or \"X-Spam-Status: score=(-?[0-9.]+)\"",
+        read |written, _folder| text(written)?.parse().map_err(|error: FieldPatternError| because(written, error)),
+        show |value| quoted(&value.to_string());
+    /// What a scanner counts up to; more than 0.
+    Score: Points, "a number above 0, such as 15 or 6.5",
+        read |written, _folder| points(written).ok_or_else(|| wrong(written)),
+        show |value| value.to_string();
+    /// A word of a scanner, and its value.
+    ScanText: Verdict, "a number from 0 to 10 and a word for it, such as \"1 = No\"",
+        read |written, _folder| verdict(text(written)?).ok_or_else(|| wrong(written)),
+        show |value| quoted(&format!("{} = {}", value.value, value.text));
     /// A server and its port.
     Server: HostPort, "a host and a port, such as \"127.0.0.1:25\" or \"mx.example.org:587\"",
         read |written, _folder| text(written)?.parse().map_err(|()| wrong(written)),
@@ -380,6 +393,19 @@ mod tests {
             (read::<Server>, "\"mx.example.org\"", Some("\"mx.example.org:25\"")),
             (read::<Server>, "\"[::1]:25\"", Some("\"[::1]:25\"")),
             (read::<Server>, "\"a b:25\"", None),
+            (read::<ScanField>, "'X-S: \\[(\\d+)'", Some("'X-S: \\[(\\d+)'")),
+            (read::<ScanField>, "\"X-S: score\"", None),
+            (read::<ScanField>, "\"X S\"", None),
+            (read::<Score>, "15", Some("15")),
+            (read::<Score>, "6.50", Some("6.5")),
+            (read::<Score>, "0", None),
+            (read::<Score>, "-1.5", None),
+            (read::<Score>, "inf", None),
+            (read::<Score>, "\"5\"", None),
+            (read::<ScanText>, "\"1=a = b\"", Some("\"1 = a = b\"")),
+            (read::<ScanText>, "\"11 = x\"", None),
+            (read::<ScanText>, "\"1 =\"", None),
+            (read::<ScanText>, "\"x\"", None),
             (read::<Server>, "\"x:0\"", None),
             (read::<Delimiters>, "\"+-\"", Some("\"+-\"")),
             (read::<Delimiters>, "\"a\"", None),

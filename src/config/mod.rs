@@ -11,6 +11,7 @@ mod print;
 mod reader;
 mod resolve;
 mod resolved;
+mod scanner;
 mod sections;
 mod written;
 
@@ -25,8 +26,8 @@ pub use resolved::{
 };
 pub use sections::{
     DeliveredTo, DeliverySettings, ExpireRule, HistorySettings, Limits, Listen, MailboxSettings, ManageSieveSettings,
-    OverQuota, Plaintext, ProgramSettings, ProgramUse, QuotaMailbox, QuotaWarning, SearchSettings, SieveDomain,
-    SieveEngine, SieveLimits, SieveSettings, StoreSettings, SubmissionTls,
+    OverQuota, Plaintext, ProgramSettings, ProgramUse, QuotaMailbox, QuotaWarning, ScanKind, SearchSettings,
+    SieveDomain, SieveEngine, SieveLimits, SieveSettings, SpamHeaders, StoreSettings, SubmissionTls, VirusHeaders,
 };
 pub use written::{parse_age, show_age, show_period};
 
@@ -56,6 +57,10 @@ pub struct Config {
     pub sieve_domains: Vec<SieveDomain>,
     /// Programs that scripts may run.
     pub programs: ProgramSettings,
+    /// What a scanner thought of a message, for `spamtest`.
+    pub spam: SpamHeaders,
+    /// The same for `virustest`.
+    pub virus: VirusHeaders,
     /// How mail goes out.
     pub submission: SubmissionSettings,
     /// Bounds of input and load.
@@ -184,6 +189,9 @@ impl Config {
             if is_static && !known.iter().any(|known| known.eq_ignore_ascii_case(&domain.name)) {
                 warnings.push(format!("[[sieve.domain]] {} is no domain of [directory]", domain.name));
             }
+        }
+        for section in self.idle_scanners() {
+            warnings.push(format!("[{section}] says nothing without `header`"));
         }
         warnings
     }

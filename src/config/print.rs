@@ -104,6 +104,8 @@ pub(super) fn config(config: &Config) -> String {
         block(&mut text, domain);
     }
     block(&mut text, &config.programs);
+    block(&mut text, &config.spam);
+    block(&mut text, &config.virus);
     block(&mut text, &submission_of(config));
     block(&mut text, &config.limits);
     block(&mut text, &tls_of(config));

@@ -15,6 +15,7 @@ use super::{
     HistorySettings, MailboxSettings, ProgramSettings, QuotaWarning, RedirectFrom, Relay, SearchSettings, SieveDomain,
     SieveEngine, SieveLimits, SieveSettings, StoreSettings, SubmissionSettings, TlsSettings,
 };
+use super::{SpamHeaders, VirusHeaders, scanner};
 use crate::directory::{self, OpenError, Source};
 use crate::mail::{Address, Quota, QuotaEffect, QuotaRule};
 use crate::telemetry;
@@ -68,6 +69,8 @@ impl<'a> File<'a> {
         let sieve_limits = self.section(SieveLimits::INFO, faults, SieveLimits::read);
         let sieve_domains = self.repeated(faults, check_domain);
         let programs = self.section(ProgramSettings::INFO, faults, ProgramSettings::read);
+        let spam = self.section(SpamHeaders::INFO, faults, scanner::spam);
+        let virus = self.section(VirusHeaders::INFO, faults, scanner::virus);
         let hostname = main
             .as_ref()
             .map(|main| main.hostname.clone().unwrap_or_else(system_name));
@@ -96,6 +99,8 @@ impl<'a> File<'a> {
             sieve_limits: sieve_limits?,
             sieve_domains,
             programs: programs?,
+            spam: spam?,
+            virus: virus?,
             submission: submission?,
             limits: limits?,
             tls: tls?,

@@ -7,12 +7,13 @@ use std::time::Duration;
 use super::kinds::{
     Account, Age, Choice, Count, Delimiters, Domain, ExtraBytes, ExtraMessages, FieldName, Flag, HomeFolder, Kind,
     Lasting, List, Mailbox, Mailboxes, Memory, Mode, NewMailbox, Number, OneOf, Optional, PathTo, Percent, Period,
-    QuotaBytes, QuotaMessages, Sender, Separator, Server, Size, Socket, User, UserId, Word,
+    QuotaBytes, QuotaMessages, ScanField, ScanText, Score, Sender, Separator, Server, Size, Socket, User, UserId, Word,
 };
 use super::reader::{Info, Reader, Section, Setting};
 use super::{HostPort, ListenAddress, ListenProtocol, RedirectFrom};
 use crate::directory::TableFormat;
 use crate::mail::{Address, Extra, MailboxName, MailboxPattern, QuotaUnit};
+use crate::sieve::{FieldPattern, Points, Verdict};
 use crate::telemetry::{Format, Level};
 
 /// Declares an enum whose values are words of the file.
@@ -106,6 +107,8 @@ pub(super) const SECTIONS: &[Info] = &[
     SieveLimits::INFO,
     SieveDomain::INFO,
     ProgramSettings::INFO,
+    SpamHeaders::INFO,
+    VirusHeaders::INFO,
     Submission::INFO,
     Limits::INFO,
     Tls::INFO,
@@ -326,6 +329,64 @@ section! {
         timeout: Duration as Period = "10 s";
         /// How much a program may write to its standard output; at more it is ended.
         output: usize as Memory = "1 MiB";
+    }
+}
+
+choice! {
+    /// How a scanner writes what it found.
+    pub enum ScanKind {
+        /// A number.
+        Score = "score",
+        /// As many characters as it is bad.
+        Length = "length",
+        /// A word.
+        Text = "text",
+    }
+}
+
+section! {
+    /// Where the tests `spamtest` and `spamtestplus` of scripts (RFC 5235) find what a scanner thought of a
+    /// message. rspamd writes X-Spamd-Result, `header = 'X-Spamd-Result: \[(-?[0-9.]+) /'` with
+    /// `max_header = 'X-Spamd-Result: / ([0-9.]+)\]'`, or stars: `header = "X-Spam-Level"` with kind = "length" and
+    /// `max = 15`. SpamAssassin writes X-Spam-Status, as in the examples below.
+    ///
+    /// The server in front must take out such fields of others, or a sender says himself what he is.
+    pub struct SpamHeaders in "sieve.spam" {
+        /// The header field with the result, as the site's scanner writes it: its name alone, or a
+        /// colon and a regular expression whose one group is what counts. Of several fields the
+        /// topmost is looked at. Without it, `spamtest` answers that nothing was tested.
+        header: Option<FieldPattern> as Optional<ScanField> = none, shown "X-Spam-Status: score=(-?[0-9.]+)";
+        /// What the result is: a number, as many characters as it is bad, or one of the words of
+        /// `values`.
+        kind: ScanKind as OneOf<ScanKind> = "score";
+        /// The number at which a message is as bad as can be.
+        max: Option<Points> as Optional<Score> = none, shown 15;
+        /// In place of `max`, the header field in which the scanner writes it, as in `header`.
+        max_header: Option<FieldPattern> as Optional<ScanField> = none, shown "X-Spam-Status: required=([0-9.]+)";
+        /// With kind = "text": what `spamtest` is, from 0 (not tested) and 1 (clean) to 10, and the
+        /// word for it.
+        values: Option<Vec<Verdict>> as Optional<List<ScanText>> = none, shown ["1 = No", "10 = Yes"];
+    }
+}
+
+section! {
+    /// The same for the test `virustest`. ClamAV by amavis writes X-Virus-Scanned, clamav-milter X-Virus-Status with
+    /// the words Clean and Infected, as in the examples below.
+    pub struct VirusHeaders in "sieve.virus" {
+        /// The header field with the result, as the site's scanner writes it: its name alone, or a
+        /// colon and a regular expression whose one group is what counts. Of several fields the
+        /// topmost is looked at. Without it, `virustest` answers that nothing was tested.
+        header: Option<FieldPattern> as Optional<ScanField> = none, shown "X-Virus-Status: ([A-Za-z]+)";
+        /// What the result is: a number, as many characters as it is bad, or one of the words of
+        /// `values`.
+        kind: ScanKind as OneOf<ScanKind> = "text";
+        /// The number at which a message is as bad as can be.
+        max: Option<Points> as Optional<Score> = none, shown 5;
+        /// In place of `max`, the header field in which the scanner writes it, as in `header`.
+        max_header: Option<FieldPattern> as Optional<ScanField> = none, shown "X-Virus-Max: ([0-9]+)";
+        /// With kind = "text": what `virustest` is, from 0 (not tested) and 1 (clean) to 5, and the
+        /// word for it.
+        values: Option<Vec<Verdict>> as Optional<List<ScanText>> = none, shown ["1 = Clean", "5 = Infected"];
     }
 }
 

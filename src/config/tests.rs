@@ -101,6 +101,17 @@ fn every_commented_setting_of_the_example_is_valid() {
                     *line = &line[1..];
                 }
             }),
+            // With it the end of the scale must be known.
+            Some("header") if lines[at].contains("X-") => {
+                let end = if lines[at].contains("Virus") {
+                    "#values = "
+                } else {
+                    "#max = "
+                };
+                let next = lines[at..].iter_mut().find(|line| line.starts_with(end));
+                let next = next.expect("the end of the scale");
+                *next = &next[1..];
+            }
             _ => {}
         }
         parse(&lines.join("\n"));
@@ -128,6 +139,9 @@ fn what_is_shown_is_read_back_to_the_same() {
          tls = \"verify\"\nca_file = \"ca.pem\"\nnotices_from = \"a@example.org\"\n[sieve]\nenabled = false\n\
          max_script_size = \"64 KiB\"\nmax_scripts = 3\nquota = \"1 MiB\"\n[[sieve.domain]]\nname = \"example.org\"\n\
          [[sieve.domain]]\nname = \"b.example\"\nbefore = [\"/b\"]\nafter = [\"/c\"]\ndefault = \"/d\"\n"
+            .to_owned(),
+        "[directory]\ndomains = [\"a.example\"]\n[sieve.spam]\nheader = 'X-S: \\[(\\d+) /'\nmax = 6.50\n\
+         [sieve.virus]\nheader = \"X-V\"\nvalues = [\"1 = No \\\"virus\\\"\", \"5=Yes\"]\n"
             .to_owned(),
         "[directory]\ndomains = [\"a.example\"]\nusers = [\"ann\", \"bob@a.example\"]\ndelimiters = \"+-\"\npasswords = \"p\"\n\
          [[listen]]\nprotocol = \"managesieve\"\naddress = \"[::]:4190\"\n[tls]\ncertificate = \"/c\"\nkey = \"/k\"\n\
@@ -236,6 +250,28 @@ fn faults_name_their_line_and_the_remedy() {
             "cannot both be set",
         ),
         ("[sieve]\nbefore = \"x\"\n", 5, "a list in brackets"),
+        ("[sieve.spam]\nheader = \"X-A: b\"\n", 5, "one group"),
+        ("[sieve.spam]\nheader = \"X-A\"\n", 5, "either `max` or `max_header`"),
+        (
+            "[sieve.spam]\nheader = \"X-A\"\nmax = 1\nmax_header = \"X-B\"\n",
+            5,
+            "either `max` or `max_header`",
+        ),
+        (
+            "[sieve.spam]\nheader = \"X-A\"\nmax = 1\nvalues = [\"1 = a\"]\n",
+            7,
+            "\"text\" alone",
+        ),
+        (
+            "[sieve.spam]\nkind = \"text\"\nheader = \"X-A\"\n",
+            6,
+            "words must be known",
+        ),
+        (
+            "[sieve.virus]\nheader = \"X-A\"\nvalues = [\"6 = a\"]\n",
+            6,
+            "at most 5",
+        ),
         ("[sieve]\nbefore = [\n  \"x\",\n  1,\n]\n", 7, "a path"),
         ("[sieve]\nmax_scripts = 0\n", 5, "at least 1"),
         (
@@ -320,7 +356,7 @@ fn files() {
 #[test]
 fn warns_of_what_is_hardly_meant() {
     let text = "[directory]\ndomains = [\"example.org\"]\n[store]\nfsync = false\n[sieve]\nbefore = [\"/no/such\"]\n\
-                [[sieve.domain]]\nname = \"example.com\"\ndefault = \"/none.sieve\"\n";
+                [[sieve.domain]]\nname = \"example.com\"\ndefault = \"/none.sieve\"\n[sieve.spam]\nmax = 15\n";
     let warnings = parse(text).warnings();
     for part in [
         "[[listen]]",
@@ -329,6 +365,7 @@ fn warns_of_what_is_hardly_meant() {
         "/no/such does not exist",
         "[[sieve.domain]] /none.sieve does not exist",
         "[[sieve.domain]] example.com is no domain of [directory]",
+        "[sieve.spam] says nothing",
     ] {
         assert!(warnings.iter().any(|warning| warning.contains(part)), "{warnings:?}");
     }

@@ -10,6 +10,7 @@ use super::ListenAddress;
 use super::kinds::{Written, Wrong};
 use crate::directory::{FolderName, parse_extra, parse_percent, parse_quota, parse_size};
 use crate::mail::{Address, Extra};
+use crate::sieve::{Points, Verdict};
 
 /// The longest period: clocks can be asked to wait no longer than this.
 const PERIOD_MAX: Duration = Duration::from_secs(366 * 86_400);
@@ -49,6 +50,28 @@ pub(super) fn number(written: &Written<'_>) -> Option<u64> {
 pub(super) fn whole(written: &Written<'_>, least: usize) -> Result<usize, Wrong> {
     let value = number(written).and_then(|value| usize::try_from(value).ok());
     value.filter(|value| *value >= least).ok_or_else(|| wrong(written))
+}
+
+/// A score above 0.
+pub(super) fn points(written: &Written<'_>) -> Option<Points> {
+    let value = written.get_ref();
+    let text = match (value.as_integer(), value.as_float()) {
+        (Some(number), _) if number.radix() == 10 => number.as_str(),
+        (_, Some(number)) => number.as_str(),
+        _ => return None,
+    };
+    text.parse().ok().filter(|points: &Points| points.is_positive())
+}
+
+/// `1 = No`
+pub(super) fn verdict(text: &str) -> Option<Verdict> {
+    let (value, word) = text.split_once('=')?;
+    let value: u8 = value.trim().parse().ok().filter(|value| *value <= 10)?;
+    let text = word.trim();
+    (!text.is_empty()).then(|| Verdict {
+        value,
+        text: text.to_owned(),
+    })
 }
 
 pub(super) fn size(written: &Written<'_>) -> Option<u64> {
