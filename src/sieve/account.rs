@@ -61,7 +61,8 @@ pub trait Account {
     /// input.
     ///
     /// # Errors
-    /// [`ProgramError`]; it becomes a run-time error of the script.
+    /// [`ProgramError`]. [`ProgramError::None`] becomes a run-time error of the script, unless it only asks; the
+    /// others are for the log, and the script goes on as if the program had refused.
     fn run_program(&self, name: &str, _arguments: &[String], _input: &[u8]) -> Result<ProgramOutput, ProgramError> {
         Err(ProgramError::None(name.to_owned()))
     }

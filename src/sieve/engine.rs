@@ -165,11 +165,11 @@ pub struct Transport<'a> {
     pub remote_host: Option<&'a str>,
     /// NOTIFY of the recipient (RFC 3461 §4.1).
     pub notify: Option<&'a str>,
-    /// ORCPT of the recipient (RFC 3461 §4.2), `rfc822;` and an address.
+    /// ORCPT of the recipient (RFC 3461 §4.2), `rfc822;` and an address; decoded from xtext (RFC 6009 §3).
     pub orcpt: Option<&'a str>,
     /// RET (RFC 3461 §4.3).
     pub ret: Option<&'a str>,
-    /// ENVID (RFC 3461 §4.4).
+    /// ENVID (RFC 3461 §4.4); decoded from xtext (RFC 6009 §3).
     pub envid: Option<&'a str>,
     /// BY (RFC 2852), as it was given.
     pub by: Option<&'a str>,

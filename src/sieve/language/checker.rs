@@ -215,16 +215,21 @@ impl Checker<'_> {
     ) -> Option<Statement> {
         let before = self.errors.len();
         let mut compiled = compile(self);
-        if self.lenient && self.errors.len() > before {
-            let message = self.errors[before].message.clone();
-            self.errors.truncate(before);
-            compiled = Some(Box::new(control::Fails { message }));
+        if let Some(fails) = self.excused(before) {
+            compiled = Some(Box::new(fails));
         }
         Some(Statement {
             place: command.call.position,
             extent: command.call.extent,
             does: compiled?,
         })
+    }
+
+    // What stands for a part whose faults, all behind `before`, count only where it is executed.
+    fn excused(&mut self, before: usize) -> Option<control::Fails> {
+        let message = self.errors.get(before).filter(|_| self.lenient)?.message.clone();
+        self.errors.truncate(before);
+        Some(control::Fails { message })
     }
 
     fn command(&mut self, command: &Command) -> Option<Box<dyn Execute>> {
@@ -258,16 +263,25 @@ impl Checker<'_> {
 
     /// A test with what is needed to trace it.
     pub(super) fn condition(&mut self, call: &Call) -> Option<Condition> {
+        let before = self.errors.len();
+        let mut test = self.test(call);
+        if let Some(fails) = self.excused(before) {
+            test = Some(Box::new(fails));
+        }
+        Some(Condition {
+            place: call.position,
+            extent: call.extent,
+            test: test?,
+        })
+    }
+
+    fn test(&mut self, call: &Call) -> Option<Box<dyn Test>> {
         let kind = super::tests().find(|kind| kind.name == call.name);
         let Some(kind) = kind else {
             return self.unknown_test(call);
         };
         self.needs_any(call, kind.from)?;
-        Some(Condition {
-            place: call.position,
-            extent: call.extent,
-            test: (kind.compile)(self, call)?,
-        })
+        (kind.compile)(self, call)
     }
 
     fn unknown_test<T>(&mut self, call: &Call) -> Option<T> {

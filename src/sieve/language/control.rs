@@ -196,7 +196,7 @@ impl Execute for StopCommand {
     }
 }
 
-/// In place of a command that is not known, where `ihave` asked for more than there is (RFC 5463 §4).
+/// In place of a command or test that is not known, where `ihave` asked for more than there is (RFC 5463 §4).
 #[derive(Debug)]
 pub(super) struct Fails {
     pub(super) message: String,
@@ -204,6 +204,12 @@ pub(super) struct Fails {
 
 impl Execute for Fails {
     fn execute(&self, _: &mut Run<'_>) -> Result<Flow, Stop> {
+        Err(Stop::error(self.message.clone()))
+    }
+}
+
+impl Test for Fails {
+    fn test(&self, _: &mut Run<'_>) -> Result<bool, Stop> {
         Err(Stop::error(self.message.clone()))
     }
 }

@@ -5,8 +5,10 @@ use crate::mail::Address;
 /// What a URI of a notification method is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Method {
-    /// A `mailto:` with a recipient.
+    /// A `mailto:`.
     Mailto {
+        /// How many addresses it names. RFC 6068 §2: none is right; but nobody can be notified then.
+        recipients: usize,
         /// Its header fields that mean nothing here.
         ignored: Vec<String>,
     },
@@ -20,14 +22,14 @@ pub(super) enum Method {
 pub(super) fn method(uri: &str) -> Method {
     match uri.split_once(':') {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("mailto") => match mailto(rest) {
-            Ok(ignored) => Method::Mailto { ignored },
+            Ok((recipients, ignored)) => Method::Mailto { recipients, ignored },
             Err(why) => Method::Wrong(format!("\"{}\" is not a mailto URI: {why}", uri.escape_debug())),
         },
         _ => Method::Unknown,
     }
 }
 
-fn mailto(rest: &str) -> Result<Vec<String>, String> {
+fn mailto(rest: &str) -> Result<(usize, Vec<String>), String> {
     // RFC 3986 §2: a URI is ASCII without spaces.
     if let Some(c) = rest
         .chars()
@@ -59,10 +61,7 @@ fn mailto(rest: &str) -> Result<Vec<String>, String> {
             return Err("a field holds a line end".to_owned());
         }
     }
-    match recipients {
-        0 => Err("it names no address".to_owned()),
-        _ => Ok(ignored),
-    }
+    Ok((recipients, ignored))
 }
 
 // RFC 6068 §2: to = addr-spec *("," addr-spec). How many they are.
@@ -103,19 +102,22 @@ mod tests {
 
     #[test]
     fn methods() {
-        let right = |ignored: &[&str]| Method::Mailto {
+        let right = |recipients: usize, ignored: &[&str]| Method::Mailto {
+            recipients,
             ignored: ignored.iter().map(|name| (*name).to_owned()).collect(),
         };
         for (uri, expected) in [
-            ("mailto:a@example.org", right(&[])),
-            ("MAILTO:a%2Bb@example.org,c@example.org", right(&[])),
-            ("mailto:?to=a@example.org", right(&[])),
+            ("mailto:a@example.org", right(1, &[])),
+            ("MAILTO:a%2Bb@example.org,c@example.org", right(2, &[])),
+            ("mailto:?to=a@example.org", right(1, &[])),
+            ("mailto:", right(0, &[])),
+            ("mailto:?subject=x", right(0, &[])),
             // RFC 5436 §3
             (
                 "mailto:alm@example.com?Cc=tim@example.com&From=x",
-                right(&["Cc", "From"]),
+                right(1, &["Cc", "From"]),
             ),
-            ("mailto:a@example.org?subject=a%20b&body=x%0D%0Ay", right(&[])),
+            ("mailto:a@example.org?subject=a%20b&body=x%0D%0Ay", right(1, &[])),
             ("xmpp:a@example.org", Method::Unknown),
             ("a@example.org", Method::Unknown),
             ("", Method::Unknown),
@@ -123,8 +125,6 @@ mod tests {
             assert_eq!(method(uri), expected, "{uri}");
         }
         for uri in [
-            "mailto:",
-            "mailto:?subject=x",
             "mailto:nobody",
             "mailto:a@",
             "mailto:a b@example.org",

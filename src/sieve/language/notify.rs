@@ -14,6 +14,8 @@ use crate::sieve::error::Place;
 use crate::sieve::step::Step;
 use crate::sieve::syntax::{Call, Command};
 
+const NOBODY: &str = "the mailto URI names no address";
+
 pub(super) const COMMANDS: &[CommandKind] = &[CommandKind {
     name: "notify",
     from: &[Extension::Enotify],
@@ -84,7 +86,8 @@ fn check_method(checker: &mut Checker<'_>, place: Place, method: &Text) -> Optio
             );
             Some(())
         }
-        Some(Method::Mailto { ignored }) => {
+        Some(Method::Mailto { recipients: 0, .. }) => checker.error(place, NOBODY),
+        Some(Method::Mailto { ignored, .. }) => {
             for name in ignored {
                 checker.warn(place, format!("the field \"{name}\" of the URI is ignored"));
             }
@@ -129,6 +132,7 @@ impl Execute for Notify {
         let method = self.method.value(run)?.into_owned();
         let refused = |message: String| Stop::error(format!("notify: {message}"));
         match mailto::method(&method) {
+            Method::Mailto { recipients: 0, .. } => return Err(refused(NOBODY.to_owned())),
             Method::Mailto { .. } => {}
             Method::Wrong(message) => return Err(refused(message)),
             Method::Unknown => return Err(refused(format!("the method {method:?} is not supported"))),

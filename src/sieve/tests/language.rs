@@ -282,7 +282,15 @@ fn scripts_ask_what_there_is() {
         ),
         (
             "if allof (ihave \"no-such-thing\", nosuchtest \"x\") { discard; }",
+            "keep",
+        ),
+        (
+            "if anyof (ihave \"no-such-thing\", nosuchtest \"x\") { discard; }",
             "keep; error: there is no test \"nosuchtest\"",
+        ),
+        (
+            "if not ihave \"no-such-thing\" { discard; } elsif nosuchtest { keep; }",
+            "discard",
         ),
         (
             "if not ihave \"no-such-thing\" { nosuchcommand; }",

@@ -73,6 +73,10 @@ fn faults_are_found_at_once() {
             "discard",
         ),
         (
+            "set \"m\" \"mailto:\"; notify \"${m}\";",
+            "keep; error: notify: the mailto URI names no address",
+        ),
+        (
             "notify \"tel:+14085551212\";",
             "keep; error: notify: the method \"tel:+14085551212\" is not supported",
         ),
@@ -105,7 +109,8 @@ fn methods_and_their_capabilities() {
                 "valid_notify_method [\"mailto:a@example.com\", \"http://gw.example.net/notify?test\"]",
                 false,
             ),
-            ("valid_notify_method \"mailto:\"", false),
+            ("valid_notify_method \"mailto:\"", true),
+            ("valid_notify_method \"mailto:nobody\"", false),
             // RFC 5435 §5, RFC 5436 §2.6
             (
                 "notify_method_capability \"mailto:a@example.com\" \"Online\" \"maybe\"",
