@@ -33,8 +33,8 @@ the configuration is wrong
 \fBdeliver\fR knows only 0, 67, 75 and 77: its own faults, wrong usage and configuration included, are 75, so that a
 typo never bounces mail. The first line of its standard output is the enhanced status code (RFC 3463) and words.
 .SH "COMMANDS THAT DESTROY"
-\fBmailbox delete\fR, \fBmessage expunge\fR and \fBexpire\fR do nothing without \fB\-\-execute\fR: they show what would
-go.
+\fBmailbox delete\fR, \fBmessage expunge\fR, \fBexpire\fR and \fBsieve apply\fR do nothing without
+\fB\-\-execute\fR: they show what would go, and where to.
 .SH SEARCHES
 Written in the keys of IMAP's SEARCH (RFC 9051, section 6.4.4), whose case does not matter: \fBfrom ann\fR,
 \fBsubject "two words"\fR, \fBtext\fR, \fBbody\fR, \fBsince 2026\-11\-01\fR, \fBbefore\fR, \fBsentsince\fR, \fBsavedbefore\fR,

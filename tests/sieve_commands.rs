@@ -9,6 +9,7 @@ use std::process::Output;
 use serde_json::{Value, json};
 use support::place::{Place, is_root};
 use support::postroom::{Postroom, Wishes};
+use support::relay::Relay;
 
 const ANN: &str = "ann@example.org";
 const MESSAGE: &str = "From: bob@example.net\nSubject: hello\nMessage-ID: <1@example.net>\n\nbody\n";
@@ -299,6 +300,238 @@ fn a_trace_only_where_it_is_wanted() {
     dialogue(
         &postroom,
         &[(&["sieve", "test", "--trace", script, message], "", 0, &["discard"])],
+    );
+}
+
+/// `INBOX 2, Lists 1`: the mailboxes that hold messages.
+fn filled(postroom: &Postroom) -> String {
+    let mailboxes = postroom.mailboxes(ANN);
+    let filled = mailboxes.iter().filter(|it| it["messages"] != 0);
+    let mut filled: Vec<String> = filled
+        .map(|it| format!("{} {}", it["name"].as_str().expect("a name"), it["messages"]))
+        .collect();
+    filled.sort();
+    filled.join(", ")
+}
+
+const SORTING: &str = "require [\"fileinto\", \"mailbox\", \"copy\", \"imap4flags\"];\n\
+    if header :contains \"Subject\" \"list\" { fileinto :create :flags \"\\\\Seen\" \"Lists\"; }\n\
+    elsif header :contains \"Subject\" \"both\" { fileinto :copy :create \"Copies\"; }\n\
+    elsif header :contains \"Subject\" \"spam\" { discard; }\n\
+    elsif header :contains \"Subject\" \"mark\" { addflag \"$marked\"; }\n\
+    elsif header :contains \"Subject\" \"on\" { redirect \"carl@example.net\"; }\n";
+
+#[test]
+fn a_script_over_mail_that_is_there() {
+    let place = Place::new();
+    let relay = Relay::new();
+    let wishes = Wishes {
+        users: Some(&["ann", "bob"]),
+        submission: Some(relay.address),
+        ..Wishes::default()
+    };
+    let postroom = Postroom::configured(&place, &wishes);
+    for subject in ["list 1", "list 2", "both", "spam", "mark", "on", "plain"] {
+        deliver(
+            &postroom,
+            &format!("From: bob@example.net\nSubject: {subject}\n\n{subject}\n"),
+        );
+    }
+    let apply: &[&str] = &["sieve", "apply", ANN, "INBOX"];
+    dialogue(
+        &postroom,
+        &[(apply, "", 65, &["no active script", "--script or --file"])],
+    );
+    postroom.run_with_input(&["sieve", "put", ANN, "--activate", "sorting", "-"], SORTING.as_bytes());
+    dialogue(
+        &postroom,
+        &[
+            (
+                apply,
+                "",
+                0,
+                &[
+                    "moved to Lists",
+                    "gets \\Seen",
+                    "copied to Copies",
+                    "not done: discard",
+                    "gets $marked",
+                    "not done: redirect to carl@example.net (only --redirect",
+                    "INBOX of ann@example.org: 7 messages looked at, 2 moved, 1 copied, 3 flagged, 2 with something",
+                    "nothing is done without --execute",
+                ],
+            ),
+            (&["sieve", "apply", ANN, "None"], "", 65, &["no mailbox None"]),
+            (
+                &["sieve", "apply", "--script", "sort", ANN, "INBOX"],
+                "",
+                65,
+                &["did you mean `sorting`?"],
+            ),
+            (
+                &["sieve", "apply", "--file", "-", ANN, "INBOX"],
+                "kep;",
+                65,
+                &["nothing is done", "kep"],
+            ),
+        ],
+    );
+    assert_eq!(filled(&postroom), "INBOX 7");
+    let first = &["sieve", "apply", "--execute", "--search", "subject 1", ANN, "INBOX"];
+    dialogue(&postroom, &[(first, "", 0, &["1 message looked at, 1 moved"])]);
+    assert_eq!(filled(&postroom), "INBOX 6, Lists 1");
+    let execute: &[&str] = &["sieve", "apply", "--execute", "--json", ANN, "INBOX"];
+    let done: Value = serde_json::from_slice(&postroom.run(execute)).expect("JSON");
+    let lists = &done[0];
+    assert_eq!(
+        (&lists["uid"], &lists["subject"]),
+        (&json!(2), &json!("list 2")),
+        "{done}"
+    );
+    let expected =
+        json!([{"action": "flag", "flags": ["\\Seen"]}, {"action": "move", "mailbox": "Lists", "discarded": false}]);
+    assert_eq!(lists["actions"], expected);
+    assert_eq!(filled(&postroom), "Copies 1, INBOX 5, Lists 2");
+    assert_eq!(postroom.messages(ANN, "Lists")[1]["flags"], json!(["\\Seen"]));
+    // Again nothing is done.
+    let again: Value = serde_json::from_slice(&postroom.run(execute)).expect("JSON");
+    let left: Vec<&Value> = again
+        .as_array()
+        .expect("an array")
+        .iter()
+        .map(|it| &it["actions"])
+        .collect();
+    assert_eq!(left, [&json!([]), &json!([])], "{again}");
+    assert_eq!(filled(&postroom), "Copies 1, INBOX 5, Lists 2");
+    assert!(relay.taken().is_empty());
+    // A redirect that is not taken leaves the message where it is.
+    relay.answer("RCPT", "451 4.3.0 later");
+    let all: &[&str] = &["sieve", "apply", "--execute", "--redirect", "--expunge", ANN, "INBOX"];
+    dialogue(
+        &postroom,
+        &[(
+            all,
+            "",
+            75,
+            &[
+                "failed: redirect to carl@example.net",
+                "removed for good",
+                "1 not redirected",
+            ],
+        )],
+    );
+    assert_eq!(filled(&postroom), "Copies 1, INBOX 4, Lists 2");
+    relay.take_all();
+    dialogue(
+        &postroom,
+        &[(all, "", 0, &["redirected to carl@example.net", "1 redirected"])],
+    );
+    let mails = relay.taken();
+    assert_eq!(mails.len(), 1, "{mails:?}");
+    assert_eq!(
+        (mails[0].from.as_str(), &mails[0].to[..]),
+        ("bob@example.net", &["carl@example.net".to_owned()][..])
+    );
+    assert_eq!(filled(&postroom), "Copies 1, INBOX 3, Lists 2");
+    dialogue(&postroom, &[(all, "", 0, &["3 messages looked at\n"])]);
+    assert!(relay.taken().is_empty());
+}
+
+#[test]
+fn discarded_mail_goes_to_the_trash_that_there_is() {
+    let place = Place::new();
+    let postroom = configured(&place, "\n[mailboxes]\ncreate = [\"Trash\"]\n");
+    deliver(&postroom, MESSAGE);
+    let arguments = ["sieve", "apply", "--execute", "--expunge", "--file", "-", ANN, "INBOX"];
+    dialogue(
+        &postroom,
+        &[(&arguments, "discard;", 0, &["discarded: moved to Trash"])],
+    );
+    assert_eq!(filled(&postroom), "Trash 1");
+    let failing = ["sieve", "apply", "--execute", "--file", "-", ANN, "Trash"];
+    let script = "require \"include\"; include \"gone\"; discard;";
+    dialogue(
+        &postroom,
+        &[(
+            &failing,
+            script,
+            65,
+            &["error: ", "gone", "1 with an error of the script"],
+        )],
+    );
+    assert_eq!(filled(&postroom), "Trash 1");
+}
+
+#[test]
+fn killed_in_the_middle_and_run_again() {
+    const MESSAGES: usize = 400;
+    let place = Place::new();
+    let postroom = configured(&place, "\n[store]\nfsync = false\n");
+    let mut mbox = String::new();
+    for number in 0..MESSAGES {
+        mbox.push_str(&format!(
+            "From bob@example.net Sun Nov  1 10:00:00 2026\nFrom: bob@example.net\nSubject: {number}\n\nbody {number}\n\n"
+        ));
+    }
+    let mbox = place.file("mail.mbox", mbox);
+    postroom.run(&["import", ANN, mbox.to_str().expect("UTF-8")]);
+    assert_eq!(postroom.count(ANN, "INBOX"), MESSAGES as u64);
+    let script = place.file(
+        "x.sieve",
+        "require [\"fileinto\", \"mailbox\"]; fileinto :create \"A\"; fileinto :create \"B\";",
+    );
+    let arguments = [
+        "sieve",
+        "apply",
+        "--execute",
+        "--file",
+        script.to_str().expect("UTF-8"),
+        ANN,
+        "INBOX",
+    ];
+    let subjects = |mailbox: &str| -> Vec<usize> {
+        if postroom.count(ANN, mailbox) == 0 {
+            return Vec::new();
+        }
+        let messages = postroom.messages(ANN, mailbox);
+        let subjects = messages.iter().map(|it| it["subject"].as_str().expect("a subject"));
+        let mut numbers: Vec<usize> = subjects.map(|subject| subject.parse().expect("a number")).collect();
+        numbers.sort_unstable();
+        numbers
+    };
+    let maildir = postroom.home("ann").join("Maildir");
+    let files = |folder: &str| -> usize {
+        let count = |below: &str| fs::read_dir(maildir.join(folder).join(below)).map_or(0, Iterator::count);
+        count("new") + count("cur")
+    };
+    let all: Vec<usize> = (0..MESSAGES).collect();
+    // Copies to B are made first, then messages are moved to A: killed in either, a little later each time.
+    for (round, folder) in [".B", ".A", ".B", ".A", ".A"].into_iter().enumerate() {
+        let enough = files(folder) + 1 + 7 * round;
+        let mut child = postroom.command(&arguments).spawn().expect("it starts");
+        while files(folder) < enough && child.try_wait().expect("its state").is_none() {
+            std::thread::sleep(std::time::Duration::from_micros(200));
+        }
+        child.kill().expect("it can be killed");
+        child.wait().expect("it ends");
+        let (here, there, copied) = (subjects("INBOX"), subjects("A"), subjects("B"));
+        assert!(!here.is_empty(), "round {round}: it was not killed in the middle");
+        let mut either = [here, there.clone()].concat();
+        either.sort_unstable();
+        assert_eq!(either, all, "round {round}: each is in one of the two");
+        assert!(
+            copied.windows(2).all(|pair| pair[0] < pair[1]),
+            "round {round}: no copy twice"
+        );
+        assert!(
+            there.iter().all(|it| copied.contains(it)),
+            "round {round}: copied before it is moved"
+        );
+    }
+    postroom.run(&arguments);
+    assert_eq!(
+        [subjects("INBOX"), subjects("A"), subjects("B")],
+        [Vec::new(), all.clone(), all]
     );
 }
 

@@ -8,7 +8,10 @@
 //! programs (they cannot be undone, so they come after what may fail), publish. Replies of
 //! `vacation`, notifications and warnings about the quota are [`Errand`]s for afterwards:
 //! they hold nothing up, not even the answer.
+//!
+//! [`Sorter::apply`] runs a script over mail that is there already, for `cli::sieve`.
 
+mod apply;
 mod carry_out;
 mod copies;
 mod errand;
@@ -38,6 +41,7 @@ use crate::sieve::{Engine, Evaluation, Incoming, Plan, Scripts, Transport};
 use crate::store::{Account, Remembered, Store, StoreError};
 use crate::submission::Submitter;
 
+pub use apply::{Application, ApplyError, Deed, May, NotRedirected, REDIRECTED, Ruling, Undone};
 pub use errand::Errand;
 pub use notices::{Failed, failed};
 pub use programs::Programs;

@@ -266,7 +266,7 @@ pub(in super::super) fn date(seconds: i64) -> String {
         .to_string()
 }
 
-pub(super) fn shortened(text: &str) -> String {
+pub(in super::super) fn shortened(text: &str) -> String {
     const COLUMNS: usize = 40;
     match text.char_indices().nth(COLUMNS) {
         Some((end, _)) => format!("{}…", &text[..end]),

@@ -17,7 +17,7 @@ use crate::config::Config;
 use super::fault::Fault;
 use super::named::Selection;
 
-pub(super) use list::{date, rows};
+pub(super) use list::{date, rows, shortened};
 
 /// Show, find and change messages.
 #[derive(Debug, clap::Subcommand)]

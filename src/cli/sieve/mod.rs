@@ -5,8 +5,10 @@
 //! | `test.rs` | test |
 //! | `check.rs` | check |
 //! | `scripts.rs` | list, get, put, activate, deactivate, rename, delete |
+//! | `apply.rs` | apply |
 //! | `trace.rs` | what a script tested and did, for `test --trace` |
 
+mod apply;
 mod check;
 mod scripts;
 mod test;
@@ -73,6 +75,10 @@ pub(super) enum Command {
         /// The script's name
         name: String,
     },
+    /// Run the active script over mail that is there already; without --execute nothing is done: what would be is
+    /// shown. What is kept stays in its mailbox, and scripts of the site do not run. Old mail is neither answered nor
+    /// refused, and stopping the command and running it again does no harm
+    Apply(apply::Apply),
 }
 
 pub(super) fn run(file: Option<&Path>, command: &Command) -> Result<u8, Fault> {
@@ -87,6 +93,7 @@ pub(super) fn run(file: Option<&Path>, command: &Command) -> Result<u8, Fault> {
         Command::Deactivate { user } => scripts::activate(&config, user, None),
         Command::Rename { user, from, to } => scripts::rename(&config, user, from, to),
         Command::Delete { user, name } => scripts::delete(&config, user, name),
+        Command::Apply(arguments) => apply::apply(&config, arguments),
     }
 }
 
