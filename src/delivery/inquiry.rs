@@ -1,10 +1,11 @@
 //! What scripts may ask about the account.
 
 use std::io;
+use std::path::Path;
 
 use crate::mail::{AnnotationName, MailboxName, SpecialUse};
 use crate::sieve::{Account as Asked, Location, ProgramError, ProgramOutput, Script, ScriptFolders, ScriptName};
-use crate::store::{MailboxStatus, Remembered};
+use crate::store::{Account, MailboxStatus, Remembered};
 
 use super::lists::Lists;
 use super::{Delivery, Sorter};
@@ -12,18 +13,21 @@ use super::{Delivery, Sorter};
 /// Answers a script from the store, the site's programs and the lists.
 pub(super) struct Inquiry<'a> {
     pub(super) sorter: &'a Sorter,
-    pub(super) delivery: &'a Delivery<'a>,
+    pub(super) account: &'a dyn Account,
+    pub(super) home: &'a Path,
     pub(super) folders: &'a ScriptFolders,
+    /// The delivery for which programs may run; none for mail that is there, which no program sees again.
+    pub(super) delivery: Option<&'a Delivery<'a>>,
 }
 
 impl Inquiry<'_> {
     fn lists(&self) -> Lists {
-        Lists::new(self.sorter.options.lists.as_deref(), &self.delivery.found.home)
+        Lists::new(self.sorter.options.lists.as_deref(), self.home)
     }
 
     // As the index has it: of one whose folder another program took away, its existence is asked for apart.
     fn mailbox_where(&self, wanted: impl Fn(&MailboxStatus) -> bool) -> Option<MailboxName> {
-        let mut mailboxes = self.delivery.account.mailboxes().ok()?.into_iter();
+        let mut mailboxes = self.account.mailboxes().ok()?.into_iter();
         let found = mailboxes.find(wanted)?;
         self.mailbox_exists(&found.name).then_some(found.name)
     }
@@ -31,13 +35,12 @@ impl Inquiry<'_> {
 
 impl Asked for Inquiry<'_> {
     fn mailbox_exists(&self, mailbox: &MailboxName) -> bool {
-        self.delivery.account.has_mailbox(mailbox).unwrap_or(false)
+        self.account.has_mailbox(mailbox).unwrap_or(false)
     }
 
     // Where it cannot be told, the message counts as not seen: rather twice than lost.
     fn seen(&self, id: &str) -> bool {
-        self.delivery
-            .account
+        self.account
             .remembers(&Remembered::Duplicate(id.to_owned()))
             .unwrap_or(false)
     }
@@ -45,7 +48,7 @@ impl Asked for Inquiry<'_> {
     // RFC 5490 §3.3, §4: what cannot be told is an annotation that does not exist.
     fn annotation(&self, mailbox: Option<&MailboxName>, name: &str) -> Option<String> {
         let name = AnnotationName::parse(name).ok()?;
-        self.delivery.account.annotation(mailbox, &name).ok().flatten()
+        self.account.annotation(mailbox, &name).ok().flatten()
     }
 
     fn include(&self, location: Location, name: &ScriptName) -> io::Result<Option<Script>> {
@@ -61,7 +64,7 @@ impl Asked for Inquiry<'_> {
     }
 
     fn special_use(&self, mailbox: &MailboxName) -> Option<SpecialUse> {
-        let status = self.delivery.account.status(mailbox).ok()?;
+        let status = self.account.status(mailbox).ok()?;
         status.special_use
     }
 
@@ -74,9 +77,9 @@ impl Asked for Inquiry<'_> {
     }
 
     fn run_program(&self, name: &str, arguments: &[String], input: &[u8]) -> Result<ProgramOutput, ProgramError> {
-        let Some(programs) = &self.sorter.options.programs else {
+        let (Some(programs), Some(delivery)) = (&self.sorter.options.programs, self.delivery) else {
             return Err(ProgramError::None(name.to_owned()));
         };
-        programs.ask(&self.sorter.call(self.delivery, name, arguments), input)
+        programs.ask(&self.sorter.call(delivery, name, arguments), input)
     }
 }

@@ -291,8 +291,10 @@ impl Sorter {
             &incoming,
             &Inquiry {
                 sorter: self,
-                delivery,
+                account: delivery.account,
+                home: &found.home,
                 folders: &folders,
+                delivery: Some(delivery),
             },
         )
     }

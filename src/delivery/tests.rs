@@ -69,7 +69,10 @@ impl Site {
         };
         change(&mut options);
         let directory = directory::Options {
-            source: directory::Source::Static { users: None },
+            source: directory::Source::Static {
+                users: None,
+                passwords: None,
+            },
             domains: vec!["example.org".to_owned()],
             delimiters: "+".to_owned(),
             case_sensitive: false,

@@ -98,22 +98,24 @@ pub fn day(raw: &[u8]) -> Option<i64> {
 #[must_use]
 pub fn zoned_date(raw: &[u8]) -> Option<Zoned> {
     let raw = line(&raw[..raw.len().min(256)]);
-    let HeaderValue::DateTime(date) = MessageStream::new(&raw).parse_date() else {
+    let HeaderValue::DateTime(mut date) = MessageStream::new(&raw).parse_date() else {
         return None;
     };
+    // RFC 5322 §3.3 knows leap seconds; the second before one is as near as it gets.
+    if date.second == 60 {
+        date.second = 59;
+    }
     if !date.is_valid() || date.year == 0 {
         return None;
     }
     let small = |number: u8| i8::try_from(number).ok();
-    // RFC 5322 §3.3 knows leap seconds; the second before one is as near as it gets.
-    let second = date.second.min(59);
     let written = jiff::civil::DateTime::new(
         i16::try_from(date.year).ok()?,
         small(date.month)?,
         small(date.day)?,
         small(date.hour)?,
         small(date.minute)?,
-        small(second)?,
+        small(date.second)?,
         0,
     );
     let east = (i32::from(date.tz_hour) * 60 + i32::from(date.tz_minute)) * 60;

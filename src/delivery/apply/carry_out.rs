@@ -118,9 +118,10 @@ impl Application<'_> {
         };
         let owner = self.found.addresses.first().unwrap_or(address);
         let smtputf8 = !address.is_ascii() || reverse_path.address().is_some_and(|address| !address.is_ascii());
-        let content = Content::redirect(message, owner, smtputf8);
+        let content = Content::redirect(message, message.header(), owner, smtputf8);
+        let sender = self.sorter.submitter.redirect_sender(reverse_path, owner);
         let to = std::slice::from_ref(address);
-        self.sorter.submitter.submit(reverse_path, to, &content).map(drop)
+        self.sorter.submitter.submit(&sender, to, &content).map(drop)
     }
 
     fn add(&self, mailbox: &MailboxName, uids: &UidSet, flags: &Flags) -> Result<(), ApplyError> {

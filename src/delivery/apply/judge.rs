@@ -95,8 +95,11 @@ impl Application<'_> {
             transport: Transport::default(),
         };
         let asked = Asked(Inquiry {
+            sorter: self.sorter,
             account: self.account,
+            home: &self.found.home,
             folders: &self.folders,
+            delivery: None,
         });
         let evaluation = self.sorter.engine.run(&self.scripts, &incoming, &asked);
         Some((evaluation, reverse_path))

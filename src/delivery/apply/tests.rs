@@ -22,7 +22,10 @@ struct Desk {
 fn desk() -> Desk {
     let home = tempfile::tempdir().unwrap();
     let directory = directory::Options {
-        source: Source::Static { users: None },
+        source: Source::Static {
+            users: None,
+            passwords: None,
+        },
         domains: vec!["example.org".to_owned()],
         delimiters: "+".to_owned(),
         case_sensitive: false,
@@ -39,6 +42,7 @@ fn desk() -> Desk {
         timeout: std::time::Duration::from_secs(1),
         hostname: "mx.example.org".to_owned(),
         notices_from: Address::parse("postmaster@example.org").unwrap(),
+        redirect_sender: crate::submission::RedirectSender::Original,
     });
     let options = Options {
         hostname: "mx.example.org".to_owned(),
@@ -52,6 +56,8 @@ fn desk() -> Desk {
         scripts: SiteScripts::default(),
         domains: Vec::new(),
         script_size: 1 << 20,
+        programs: None,
+        lists: None,
     };
     let engine = Engine::new(sieve::Options::default());
     let sorter = Sorter::new(directory, store, engine, submitter, options);

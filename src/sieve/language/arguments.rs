@@ -53,16 +53,6 @@ impl<'c> Arguments<'c> {
         self.call.position
     }
 
-    /// The text of the call, in bytes of the script.
-    pub(super) fn extent(&self) -> (u32, u32) {
-        self.call.extent
-    }
-
-    /// The name of the command or test.
-    pub(super) fn name(&self) -> &'c str {
-        &self.call.name
-    }
-
     /// Whether a tag is there, without taking it.
     pub(super) fn peek(&self, tag: &str) -> bool {
         self.find(tag).is_some()

@@ -181,6 +181,7 @@ impl MatchTags {
         }
         Some(Matching {
             tags: self,
+            captures: true,
             keys: words.into_iter().collect::<Option<_>>()?,
         })
     }

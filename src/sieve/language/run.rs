@@ -364,11 +364,6 @@ impl<'a> Run<'a> {
         flow
     }
 
-    /// Whether a trace is kept.
-    pub(super) fn is_traced(&self) -> bool {
-        self.trace.is_some()
-    }
-
     /// Notes something in the trace.
     pub(super) fn note(&mut self, text: impl FnOnce() -> String) {
         if self.trace.is_some() {
