@@ -1,0 +1,220 @@
+//! A case on Pigeonhole's `sieve-test`, with a configuration and folders of its own.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::case::{Case, MAILBOXES};
+use super::outcome::{Effects, Outcome, Vacation, mailbox, shown};
+use crate::support::place::{Place, is_root};
+
+/// The extensions that Pigeonhole has and does not offer unless told.
+const EXTENSIONS: &str = "+editheader +spamtest +spamtestplus +virustest +vacation-seconds +special-use";
+
+/// Where `sieve-test` finds what it needs.
+pub struct Pigeonhole {
+    place: Place,
+    configuration: PathBuf,
+    runs: AtomicUsize,
+}
+
+impl Pigeonhole {
+    pub fn new() -> Pigeonhole {
+        let place = Place::new();
+        for name in MAILBOXES {
+            for inner in ["cur", "new", "tmp"] {
+                everyone(&place.folder(&format!("home/Maildir/.{name}/{inner}")));
+            }
+            everyone(&place.path(&format!("home/Maildir/.{name}")));
+        }
+        for name in ["", "home", "home/Maildir", "home/sieve", "global", "scripts"] {
+            everyone(&place.folder(name));
+        }
+        let configuration = place.file("dovecot.conf", configuration(&place));
+        Pigeonhole {
+            place,
+            configuration,
+            runs: AtomicUsize::new(0),
+        }
+    }
+
+    /// What it does with the case, and what it printed.
+    pub fn outcome(&self, case: &Case) -> (Outcome, String) {
+        // The compiled script is kept beside it: no two runs may share a name.
+        let run = self.runs.fetch_add(1, Ordering::Relaxed);
+        let file = |name: String, text: &[u8]| self.place.file(&format!("scripts/{run}/{name}"), &text);
+        let message = file("message".to_owned(), &case.message.bytes());
+        let script = file("main.sieve".to_owned(), case.text().as_bytes());
+        let folder = script.parent().expect("a folder").to_owned();
+        everyone(&folder);
+        let mut command = Command::new("sieve-test");
+        command.args(["-C", "-x", EXTENSIONS, "-c"]).arg(&self.configuration);
+        command.args(["-f", case.sender, "-a", case.recipient, "-r", case.recipient]);
+        for (number, text) in case.texts_before().iter().enumerate() {
+            command
+                .arg("-s")
+                .arg(file(format!("before{number}.sieve"), text.as_bytes()));
+        }
+        for (name, text) in case.texts_included() {
+            for folder in ["home/sieve", "global"] {
+                self.place.file(&format!("{folder}/{name}.sieve"), &text);
+            }
+        }
+        let output = command.arg(&script).arg(&message).output().expect("sieve-test");
+        fs::remove_dir_all(&folder).expect("the folder goes away");
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        (told(&printed, &errors), format!("{printed}{errors}"))
+    }
+}
+
+fn everyone(folder: &Path) {
+    fs::set_permissions(folder, Permissions::from_mode(0o777)).expect("permissions");
+}
+
+fn configuration(place: &Place) -> String {
+    let base = place.path("");
+    let base = base.display().to_string();
+    let base = base.trim_end_matches('/');
+    // As root it wants another user to become.
+    let user = if is_root() {
+        "mail_uid = nobody\nmail_gid = nogroup\nfirst_valid_gid = 1\n"
+    } else {
+        ""
+    };
+    format!(
+        "log_path = /dev/stderr\nmail_home = {base}/home\nmail_location = maildir:{base}/home/Maildir\n\
+         first_valid_uid = 1\nssl = no\n{user}hostname = mx.example.org\nrecipient_delimiter = +\nplugin {{\n\
+         sieve = file:{base}/home/sieve\nsieve_global = {base}/global\nsieve_max_redirects = 4\n\
+         sieve_max_actions = 0\nsieve_user_email = me@example.org\nrecipient_delimiter = +\n\
+         sieve_vacation_min_period = 1s\nsieve_vacation_max_period = 365d\n}}\n"
+    )
+}
+
+fn told(printed: &str, errors: &str) -> Outcome {
+    if errors.contains("failed to compile sieve script") || errors.contains("Failed to compile sieve script") {
+        return Outcome::Refused;
+    }
+    if errors.contains("Panic: ") {
+        return Outcome::Broken;
+    }
+    if errors.contains("final result: failed") {
+        return Outcome::Failed;
+    }
+    assert!(
+        errors.contains("final result: success"),
+        "sieve-test said something else:\n{printed}{errors}"
+    );
+    let mut reader = Reader {
+        lines: printed.lines().collect(),
+        at: 0,
+    };
+    let mut effects = Effects::default();
+    while let Some(line) = reader.next() {
+        if let Some(action) = line.strip_prefix(" * ") {
+            reader.action(action, &mut effects);
+        }
+    }
+    Outcome::Done(effects)
+}
+
+struct Reader<'a> {
+    lines: Vec<&'a str>,
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn next(&mut self) -> Option<&'a str> {
+        let line = self.lines.get(self.at).copied();
+        self.at += 1;
+        line
+    }
+
+    fn peek(&self) -> &'a str {
+        self.lines.get(self.at).copied().unwrap_or_default()
+    }
+
+    /// The text up to the line that begins with `end`, which is passed over.
+    fn until(&mut self, first: &str, end: &str) -> String {
+        let mut text = first.to_owned();
+        while let Some(line) = self.next() {
+            if line.starts_with(end) {
+                break;
+            }
+            text.push('\n');
+            text.push_str(line);
+        }
+        text
+    }
+
+    fn action(&mut self, action: &str, effects: &mut Effects) {
+        if let Some(name) = action.strip_prefix("store message in folder: ") {
+            self.filed(&mailbox(name), effects);
+        } else if let Some(address) = action.strip_prefix("redirect message to: ") {
+            let address = address.trim_matches(['<', '>']).to_lowercase();
+            effects.redirected.insert(address);
+        } else if let Some(reason) = action.strip_prefix("reject message with reason: ") {
+            effects.rejected = Some(shown(reason).replace("??", "?"));
+        } else if action.starts_with("send notification") {
+            self.notified(effects);
+        } else if action.starts_with("send vacation message") {
+            self.vacation(effects);
+        } else {
+            // The message is not touched by these.
+            let known = ["discard", "track duplicate"].contains(&action);
+            assert!(known, "an action that this test does not know: {action}");
+        }
+    }
+
+    fn filed(&mut self, name: &str, effects: &mut Effects) {
+        let flags = effects.filed.entry(name.to_owned()).or_default();
+        while let Some(line) = self.peek().strip_prefix("        + ") {
+            self.at += 1;
+            if let Some(names) = line.strip_prefix("add IMAP flags: ") {
+                flags.extend(names.split(' ').map(str::to_lowercase));
+            } else if line.starts_with("create mailbox") {
+                effects.created.insert(name.to_owned());
+            }
+        }
+    }
+
+    fn notified(&mut self, effects: &mut Effects) {
+        let mut importance = 2;
+        let mut message = String::new();
+        while let Some(line) = self.next() {
+            if let Some(number) = line.strip_prefix("    => importance   : ") {
+                importance = number.parse().expect("an importance");
+            } else if let Some(first) = line.strip_prefix("    => subject      : ") {
+                message = self.until(first, "    => recipients   :");
+                break;
+            } else if line.starts_with("    => recipients   :") {
+                break;
+            }
+        }
+        while let Some(address) = self.peek().trim_start().strip_prefix("+ To: ") {
+            self.at += 1;
+            effects.notified.push((address.to_owned(), importance, message.clone()));
+        }
+    }
+
+    fn vacation(&mut self, effects: &mut Effects) {
+        let (mut seconds, mut subject) = (0, None);
+        while let Some(line) = self.next() {
+            if let Some(number) = line.strip_prefix("    => seconds : ") {
+                seconds = number.parse().expect("seconds");
+            } else if let Some(text) = line.strip_prefix("    => subject : ") {
+                subject = Some(text.to_owned());
+            } else if line == "START MESSAGE" {
+                break;
+            }
+        }
+        let message = self.until("", "END MESSAGE");
+        effects.vacation = Some(Vacation::Reply {
+            subject,
+            message: message.strip_prefix('\n').unwrap_or(&message).to_owned(),
+            seconds,
+        });
+    }
+}
