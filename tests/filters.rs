@@ -1,6 +1,10 @@
-//! The shipped filters on real deliveries, and delivering again.
+//! The shipped filters on real deliveries, the examples on messages, and delivering again.
 
 mod support;
+
+mod filters {
+    mod examples;
+}
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

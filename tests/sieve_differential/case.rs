@@ -38,10 +38,6 @@ impl Case {
     pub fn new(seed: u64, number: u64) -> Case {
         let mut chance = Chance::of(seed, number);
         let subject = *chance.pick(SUBJECTS);
-        let mut before = Vec::new();
-        if subject == "actions" && chance.percent(20) {
-            before.push(Writer::new(&mut chance, "actions").script());
-        }
         let mut writer = Writer::new(&mut chance, subject);
         let script = Text::Tree(writer.script());
         let included = writer.included;
@@ -52,11 +48,25 @@ impl Case {
         };
         Case {
             script,
-            before,
+            before: Vec::new(),
             included,
             message,
             sender: chance.of_all(&["sender@example.com", "Ann.Lee@Example.ORG", "list-owner@example.net"]),
             recipient: chance.of_all(&["me@example.org", "me+det@example.org", "me+a+b@example.org"]),
+        }
+    }
+
+    /// The case of that number with several scripts.
+    pub fn sequence(seed: u64, number: u64) -> Case {
+        let mut chance = Chance::of(seed ^ 0x0005_E0EC, number);
+        let write = |chance: &mut Chance| Writer::new(chance, "actions").in_sequence();
+        let before = (0..1 + chance.below(2)).map(|_| write(&mut chance)).collect();
+        Case {
+            script: Text::Tree(write(&mut chance)),
+            before,
+            message: message::plain(&mut chance),
+            included: BTreeMap::new(),
+            ..Case::new(seed, number)
         }
     }
 

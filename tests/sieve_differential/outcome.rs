@@ -46,17 +46,51 @@ pub enum Vacation {
 }
 
 impl Outcome {
-    /// Whether both say the same. sieve-test prints a vacation whether or not it would be sent, so one that
-    /// is withheld is like any.
-    pub fn agrees(&self, other: &Outcome) -> bool {
-        let (Outcome::Done(ours), Outcome::Done(theirs)) = (self, other) else {
-            return self == other || *other == Outcome::Broken;
+    /// In what two outcomes differ; nothing where they say the same. sieve-test prints a vacation whether or not
+    /// it would be sent, so one that is withheld is like any.
+    pub fn differences(&self, theirs: &Outcome) -> Vec<&'static str> {
+        let (Outcome::Done(ours), Outcome::Done(theirs)) = (self, theirs) else {
+            let same = self == theirs || *theirs == Outcome::Broken;
+            return if same {
+                Vec::new()
+            } else {
+                vec![self.word(), theirs.word()]
+            };
         };
-        let mut ours = ours.clone();
-        if ours.vacation == Some(Vacation::Withheld) && theirs.vacation.is_some() {
-            ours.vacation.clone_from(&theirs.vacation);
+        let withheld = ours.vacation == Some(Vacation::Withheld) && theirs.vacation.is_some();
+        let told = |effects: &Effects| {
+            let mut addresses = BTreeSet::new();
+            let mut told = effects.notified.clone();
+            // Pigeonhole tells an address once, whatever the texts.
+            told.retain(|(address, _, _)| addresses.insert(address.clone()));
+            told
+        };
+        let all = [
+            ("filed", ours.filed != theirs.filed),
+            ("created", ours.created != theirs.created),
+            ("redirected", ours.redirected != theirs.redirected),
+            ("rejected", ours.rejected != theirs.rejected),
+            ("vacation", ours.vacation != theirs.vacation && !withheld),
+            ("notified", told(ours) != told(theirs)),
+        ];
+        all.iter()
+            .filter(|(_, differs)| *differs)
+            .map(|(name, _)| *name)
+            .collect()
+    }
+
+    /// Whether both say the same.
+    pub fn agrees(&self, theirs: &Outcome) -> bool {
+        self.differences(theirs).is_empty()
+    }
+
+    fn word(&self) -> &'static str {
+        match self {
+            Outcome::Refused => "refused",
+            Outcome::Failed => "failed",
+            Outcome::Done(_) => "done",
+            Outcome::Broken => "broken",
         }
-        ours == *theirs
     }
 }
 

@@ -114,10 +114,6 @@ impl Test {
     pub fn text(self, text: impl Into<String>) -> Test {
         self.value(Value::Text(text.into()))
     }
-
-    pub fn list(self, texts: &[&str]) -> Test {
-        self.value(Value::List(texts.iter().map(|text| (*text).to_owned()).collect()))
-    }
 }
 
 /// The script as text. `extra` are extensions that it requires though nothing in it needs them.
@@ -218,13 +214,15 @@ fn quoted(text: &str) -> String {
 
 fn needs_of_command<'a>(command: &'a Command, needs: &mut BTreeSet<&'a str>) {
     match command.name {
-        "fileinto" | "reject" | "ereject" | "vacation" | "include" | "foreverypart" | "extracttext" => {
+        "fileinto" | "reject" | "ereject" | "vacation" | "include" | "foreverypart" => {
             needs.insert(command.name);
         }
         "break" => drop(needs.insert("foreverypart")),
-        "return" | "global" => drop(needs.insert("include")),
+        "return" => drop(needs.insert("include")),
+        "global" => needs.extend(["include", "variables"]),
         "set" => drop(needs.insert("variables")),
-        "setflag" | "addflag" | "removeflag" => drop(needs.insert("imap4flags")),
+        "extracttext" => needs.extend(["extracttext", "variables"]),
+        "setflag" | "addflag" | "removeflag" => flags(&command.arguments, needs),
         "notify" => drop(needs.insert("enotify")),
         "addheader" | "deleteheader" => drop(needs.insert("editheader")),
         "error" => drop(needs.insert("ihave")),
@@ -239,6 +237,15 @@ fn needs_of_command<'a>(command: &'a Command, needs: &mut BTreeSet<&'a str>) {
         .for_each(|inner| needs_of_command(inner, needs));
 }
 
+/// RFC 5232 §2.1: a variable of flags needs the extension `variables`.
+fn flags<'a>(arguments: &'a [Argument], needs: &mut BTreeSet<&'a str>) {
+    let values = arguments
+        .iter()
+        .filter(|argument| matches!(argument, Argument::Value(_)));
+    needs.insert("imap4flags");
+    needs.extend((values.count() > 1).then_some("variables"));
+}
+
 fn needs_of_test<'a>(test: &'a Test, needs: &mut BTreeSet<&'a str>) {
     match test.name {
         "envelope" | "body" | "date" | "duplicate" | "environment" | "ihave" | "spamtest" | "virustest" => {
@@ -246,7 +253,7 @@ fn needs_of_test<'a>(test: &'a Test, needs: &mut BTreeSet<&'a str>) {
         }
         "currentdate" => drop(needs.insert("date")),
         "string" => drop(needs.insert("variables")),
-        "hasflag" => drop(needs.insert("imap4flags")),
+        "hasflag" => flags(&test.arguments, needs),
         "mailboxexists" => drop(needs.insert("mailbox")),
         "valid_notify_method" | "notify_method_capability" => drop(needs.insert("enotify")),
         _ => {}

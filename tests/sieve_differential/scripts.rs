@@ -51,6 +51,29 @@ impl<'a> Writer<'a> {
         commands
     }
 
+    /// A script that runs with others: of actions that leave files, so that what is done can be seen.
+    pub fn in_sequence(&mut self) -> Vec<Command> {
+        let count = self.chance.below(4);
+        (0..count).map(|_| self.lasting()).collect()
+    }
+
+    fn lasting(&mut self) -> Command {
+        let mailbox = *self.chance.pick(&["Lists", "INBOX", "Work.Urgent"]);
+        let flag = *self.chance.pick(&["\\Seen", "\\Flagged", "$Work", "b"]);
+        match self.chance.below(12) {
+            0 | 1 => Command::new("keep"),
+            2 => Command::new("keep").tag_with(":flags", Value::Text(flag.to_owned())),
+            3 | 4 => Command::new("fileinto").text(mailbox),
+            5 => Command::new("fileinto").tag(":copy").text(mailbox),
+            6 => Command::new("discard"),
+            7 => Command::new("redirect").text("a@example.net"),
+            8 => Command::new("redirect").tag(":copy").text("b@example.net"),
+            9 => Command::new("stop"),
+            10 => Command::new("removeflag").text(flag),
+            _ => Command::new("addflag").text(flag),
+        }
+    }
+
     fn statement(&mut self, commands: &mut Vec<Command>) {
         match self.subject {
             "variables" if self.chance.percent(70) => self.variables(commands),
@@ -112,18 +135,15 @@ impl<'a> Writer<'a> {
         let name = *self.chance.pick(NAMES);
         let text = self.variable_text();
         let mut set = Command::new("set");
-        for tag in [
-            ":lower",
-            ":upper",
-            ":lowerfirst",
-            ":upperfirst",
-            ":quotewildcard",
-            ":length",
-            ":quoteregex",
+        // RFC 5229 §4: one of each precedence.
+        for tags in [
+            &[":lower", ":upper"][..],
+            &[":lowerfirst", ":upperfirst"],
+            &[":quotewildcard", ":quoteregex"],
+            &[":length"],
         ] {
-            let often = if tag == ":quoteregex" { 3 } else { 12 };
-            if self.chance.percent(often) {
-                set = set.tag(tag);
+            if self.chance.percent(20) {
+                set = set.tag(self.chance.of_all(tags));
             }
         }
         commands.push(set.text(name).text(text));

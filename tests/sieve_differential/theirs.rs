@@ -23,13 +23,7 @@ pub struct Pigeonhole {
 impl Pigeonhole {
     pub fn new() -> Pigeonhole {
         let place = Place::new();
-        for name in MAILBOXES {
-            for inner in ["cur", "new", "tmp"] {
-                everyone(&place.folder(&format!("home/Maildir/.{name}/{inner}")));
-            }
-            everyone(&place.path(&format!("home/Maildir/.{name}")));
-        }
-        for name in ["", "home", "home/Maildir", "home/sieve", "global", "scripts"] {
+        for name in ["", "home", "home/sieve", "global"] {
             everyone(&place.folder(name));
         }
         let configuration = place.file("dovecot.conf", configuration(&place));
@@ -40,33 +34,67 @@ impl Pigeonhole {
         }
     }
 
-    /// What it does with the case, and what it printed.
+    /// What it does with the case, and what it printed. Of one script it is asked what it would do; several are
+    /// carried out, since what one does changes the next.
     pub fn outcome(&self, case: &Case) -> (Outcome, String) {
         // The compiled script is kept beside it: no two runs may share a name.
-        let run = self.runs.fetch_add(1, Ordering::Relaxed);
-        let file = |name: String, text: &[u8]| self.place.file(&format!("scripts/{run}/{name}"), &text);
-        let message = file("message".to_owned(), &case.message.bytes());
-        let script = file("main.sieve".to_owned(), case.text().as_bytes());
-        let folder = script.parent().expect("a folder").to_owned();
+        let run = format!("scripts/{}", self.runs.fetch_add(1, Ordering::Relaxed));
+        let folder = self.place.folder(&run);
         everyone(&folder);
+        self.write(&run, case);
+        let mail = self.mailboxes(&run);
         let mut command = Command::new("sieve-test");
-        command.args(["-C", "-x", EXTENSIONS, "-c"]).arg(&self.configuration);
+        command
+            .current_dir(&folder)
+            .args(["-C", "-x", EXTENSIONS, "-c"])
+            .arg(&self.configuration);
         command.args(["-f", case.sender, "-a", case.recipient, "-r", case.recipient]);
+        command.arg("-l").arg(format!("maildir:{}", mail.display()));
+        for number in 0..case.before.len() {
+            command.args(["-s", &format!("before{number}.sieve")]);
+        }
+        if !case.before.is_empty() {
+            command.arg("-e");
+        }
+        let output = command.args(["main.sieve", "message"]).output().expect("sieve-test");
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        let outcome = ended(&printed, &errors).unwrap_or_else(|| {
+            Outcome::Done(if case.before.is_empty() {
+                would_do(&printed)
+            } else {
+                did(&mail, &errors)
+            })
+        });
+        fs::remove_dir_all(&folder).expect("the folder goes away");
+        (outcome, format!("{printed}{errors}"))
+    }
+
+    fn write(&self, run: &str, case: &Case) {
+        let file = |name: String, text: &[u8]| self.place.file(&format!("{run}/{name}"), text);
+        file("message".to_owned(), &case.message.bytes());
+        file("main.sieve".to_owned(), case.text().as_bytes());
         for (number, text) in case.texts_before().iter().enumerate() {
-            command
-                .arg("-s")
-                .arg(file(format!("before{number}.sieve"), text.as_bytes()));
+            file(format!("before{number}.sieve"), text.as_bytes());
         }
         for (name, text) in case.texts_included() {
             for folder in ["home/sieve", "global"] {
                 self.place.file(&format!("{folder}/{name}.sieve"), &text);
             }
         }
-        let output = command.arg(&script).arg(&message).output().expect("sieve-test");
-        fs::remove_dir_all(&folder).expect("the folder goes away");
-        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-        (told(&printed, &errors), format!("{printed}{errors}"))
+    }
+
+    /// The account's mailboxes.
+    fn mailboxes(&self, run: &str) -> PathBuf {
+        let root = self.place.folder(&format!("{run}/Maildir"));
+        everyone(&root);
+        for name in MAILBOXES {
+            everyone(&self.place.folder(&format!("{run}/Maildir/.{name}")));
+            for inner in ["cur", "new", "tmp"] {
+                everyone(&self.place.folder(&format!("{run}/Maildir/.{name}/{inner}")));
+            }
+        }
+        root
     }
 }
 
@@ -85,28 +113,33 @@ fn configuration(place: &Place) -> String {
         ""
     };
     format!(
-        "log_path = /dev/stderr\nmail_home = {base}/home\nmail_location = maildir:{base}/home/Maildir\n\
-         first_valid_uid = 1\nssl = no\n{user}hostname = mx.example.org\nrecipient_delimiter = +\nplugin {{\n\
+        "log_path = /dev/stderr\nmail_home = {base}/home\nfirst_valid_uid = 1\nssl = no\n{user}hostname = mx.example.org\nrecipient_delimiter = +\nplugin {{\n\
          sieve = file:{base}/home/sieve\nsieve_global = {base}/global\nsieve_max_redirects = 4\n\
          sieve_max_actions = 0\nsieve_user_email = me@example.org\nrecipient_delimiter = +\n\
          sieve_vacation_min_period = 1s\nsieve_vacation_max_period = 365d\n}}\n"
     )
 }
 
-fn told(printed: &str, errors: &str) -> Outcome {
-    if errors.contains("failed to compile sieve script") || errors.contains("Failed to compile sieve script") {
-        return Outcome::Refused;
+/// How it ended, where not well.
+fn ended(printed: &str, errors: &str) -> Option<Outcome> {
+    if errors.contains("ailed to compile sieve script") {
+        return Some(Outcome::Refused);
     }
     if errors.contains("Panic: ") {
-        return Outcome::Broken;
+        return Some(Outcome::Broken);
     }
     if errors.contains("final result: failed") {
-        return Outcome::Failed;
+        return Some(Outcome::Failed);
     }
     assert!(
         errors.contains("final result: success"),
         "sieve-test said something else:\n{printed}{errors}"
     );
+    None
+}
+
+/// What it says that it would do.
+fn would_do(printed: &str) -> Effects {
     let mut reader = Reader {
         lines: printed.lines().collect(),
         at: 0,
@@ -117,7 +150,50 @@ fn told(printed: &str, errors: &str) -> Outcome {
             reader.action(action, &mut effects);
         }
     }
-    Outcome::Done(effects)
+    effects
+}
+
+/// What it did: the files, and what it says of redirects.
+fn did(mail: &Path, errors: &str) -> Effects {
+    let mut effects = Effects::default();
+    for name in ["INBOX"].iter().chain(&MAILBOXES) {
+        let folder = if *name == "INBOX" {
+            mail.to_owned()
+        } else {
+            mail.join(format!(".{name}"))
+        };
+        let keywords = fs::read_to_string(mail.join("dovecot-keywords")).unwrap_or_default();
+        let own = fs::read_to_string(folder.join("dovecot-keywords")).unwrap_or(keywords);
+        for inner in ["new", "cur"] {
+            for entry in fs::read_dir(folder.join(inner)).into_iter().flatten() {
+                let file = entry.expect("an entry").file_name().into_string().expect("a name");
+                let flags = effects.filed.entry((*name).to_owned()).or_default();
+                let letters = file.split_once(":2,").map_or("", |(_, letters)| letters);
+                flags.extend(letters.chars().map(|letter| flag(letter, &own)));
+            }
+        }
+    }
+    let forwarded = errors.lines().filter_map(|line| line.split_once("forwarded to <"));
+    let addresses = forwarded.filter_map(|(_, rest)| rest.split_once('>'));
+    effects.redirected = addresses.map(|(address, _)| address.to_lowercase()).collect();
+    effects
+}
+
+/// A flag by its letter in a file's name; `a` is the keyword of number 0.
+fn flag(letter: char, keywords: &str) -> String {
+    let number = u32::from(letter).wrapping_sub(u32::from('a'));
+    let keyword = keywords
+        .lines()
+        .find_map(|line| line.strip_prefix(&format!("{number} ")));
+    let system = match letter {
+        'S' => "\\seen",
+        'F' => "\\flagged",
+        'R' => "\\answered",
+        'T' => "\\deleted",
+        'D' => "\\draft",
+        _ => keyword.unwrap_or("?"),
+    };
+    system.to_lowercase()
 }
 
 struct Reader<'a> {
