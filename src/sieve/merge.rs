@@ -143,13 +143,28 @@ fn absorb(known: &mut Action, new: &Action) -> bool {
             *flags = union(flags, more);
             true
         }
+        // A script that runs after this one may drop a keep, but not what was filed.
         (
-            Action::Keep { flags },
+            known @ Action::Keep { .. },
             Action::FileInto {
-                mailbox, flags: more, ..
+                mailbox,
+                flags: more,
+                copy,
+                create,
+                special_use,
             },
         ) if mailbox.is_inbox() => {
-            *flags = union(flags, more);
+            let flags = match known {
+                Action::Keep { flags } => union(flags, more),
+                _ => more.clone(),
+            };
+            *known = Action::FileInto {
+                mailbox: mailbox.clone(),
+                flags,
+                copy: *copy,
+                create: *create,
+                special_use: *special_use,
+            };
             true
         }
         (

@@ -19,6 +19,7 @@ fn the_next_runs_while_the_message_is_kept() {
     let copy = "require [\"fileinto\",\"copy\"]; fileinto :copy \"B\";";
     let seen = "require \"imap4flags\"; setflag \"\\\\Seen\";";
     let flagged = "require \"imap4flags\"; keep :flags \"\\\\Flagged\";";
+    let keep_and_inbox = "require \"fileinto\"; keep; fileinto \"INBOX\";";
     let file_and_keep = "require \"fileinto\"; fileinto \"A\"; keep;";
     // As Pigeonhole's sieve-test answers for each of these sequences (-s), less the flags of a keep that is renewed.
     for (before, user, after, expected) in [
@@ -37,6 +38,8 @@ fn the_next_runs_while_the_message_is_kept() {
         (&[flagged], Some(file), &[], "fileinto A"),
         (&[file_and_keep], Some("discard;"), &[], "fileinto A"),
         (&[file_and_keep], Some(""), &[], "fileinto A; keep"),
+        (&[keep_and_inbox], Some("discard;"), &[], "fileinto INBOX"),
+        (&[keep_and_inbox], Some(file), &[], "fileinto INBOX; fileinto A"),
         (
             &["redirect \"a@example.net\";"],
             Some(file),
