@@ -20,6 +20,8 @@ mod programs;
 mod relational;
 mod replies;
 mod sequences;
+#[cfg(feature = "sieve-rs")]
+mod sieve_rs;
 mod spam;
 mod traces;
 

@@ -273,7 +273,7 @@ fn needs_of_arguments<'a>(arguments: &'a [Argument], needs: &mut BTreeSet<&'a st
             ":create" => drop(needs.insert("mailbox")),
             ":flags" => drop(needs.insert("imap4flags")),
             ":count" | ":value" => drop(needs.insert("relational")),
-            ":regex" => drop(needs.insert("regex")),
+            ":regex" | ":quoteregex" => drop(needs.insert("regex")),
             ":user" | ":detail" => drop(needs.insert("subaddress")),
             ":index" => drop(needs.insert("index")),
             ":mime" | ":anychild" => drop(needs.insert("mime")),
@@ -291,6 +291,7 @@ fn needs_of_arguments<'a>(arguments: &'a [Argument], needs: &mut BTreeSet<&'a st
             let encoded = text.contains("${hex:") || text.contains("${unicode:");
             needs.extend(encoded.then_some("encoded-character"));
             needs.extend((text.contains("${") && !encoded).then_some("variables"));
+            needs.extend(text.contains("${global.").then_some("include"));
         }
     }
 }

@@ -122,6 +122,10 @@ impl If {
                     checker.error_with_help::<()>(extra.position, "`else` takes no test", help);
                     failed = true;
                 }
+                if let Some(extra) = call.arguments.first() {
+                    checker.error::<()>(extra.position, "`else` takes no argument");
+                    failed = true;
+                }
                 otherwise = Some(block_of(checker, command));
                 continue;
             }
@@ -309,15 +313,17 @@ fn compile_ihave(checker: &mut Checker<'_>, call: &Call) -> Option<Box<dyn Test>
     let mut arguments = Arguments::of_test(call);
     let names = arguments.constants(checker, "names of extensions");
     arguments.end(checker)?;
-    let mut all = true;
+    let (mut all, mut unknown) = (true, false);
     for (_, name) in names? {
         match Extension::parse(&name).filter(|extension| checker.offers(*extension)) {
+            // RFC 5463 §4: what changes how strings are read must not be switched on so, and the test fails.
+            Some(Extension::Variables | Extension::EncodedCharacter) => all = false,
             Some(extension) => checker.require(extension),
-            None => all = false,
+            None => unknown = true,
         }
     }
-    if !all {
+    if unknown {
         checker.be_lenient();
     }
-    Some(Box::new(Constant(all)))
+    Some(Box::new(Constant(all && !unknown)))
 }

@@ -40,6 +40,7 @@ fn what_does_not_compile_is_kept_with_the_place() {
             34,
             "behind `else`",
         ),
+        ("if true { keep; } else \"a\" { stop; }", 1, 24, "no argument"),
         ("if keep { stop; }", 1, 4, "is a command"),
         ("header \"a\" \"b\";", 1, 1, "is a test"),
         ("keep { stop; }", 1, 6, "semicolon"),
