@@ -187,6 +187,15 @@ impl LocalAccount {
         Ok(uid)
     }
 
+    /// Passes over UIDs below `next`, which another program gave; the caller writes the row.
+    pub(super) fn raise_next(&self, row: &mut MailboxRow, next: Uid) -> Result<(), StoreError> {
+        row.uid_next = row.uid_next.max(next);
+        match row.uid_next.value() > row.uids_reserved.saturating_add(1) {
+            true => self.reserve(row),
+            false => Ok(()),
+        }
+    }
+
     /// The next MODSEQ of a mailbox; the caller writes the row.
     pub(super) fn next_modseq(&self, row: &mut MailboxRow) -> Result<ModSeq, StoreError> {
         let next = row.highest_modseq.next().ok_or_else(|| self.no_uid_left(&row.name))?;

@@ -328,12 +328,12 @@ impl<'a> Changes<'a> {
     /// index had vanished for it and came back: it is a new message for both.
     fn compare_with_dovecot(
         &mut self,
-        identified: &Identified,
+        identified: &mut Identified,
         files: &HashMap<&'a str, &'a Seen>,
         known: &HashMap<&str, &(Uid, FileRow)>,
         lists: &Lists,
     ) -> Result<(), StoreError> {
-        let row = &identified.row;
+        let row = &mut identified.row;
         let list = match DovecotUidList::read(self.folder.path())? {
             Some(Ok(list)) if list.validity == row.validity => list,
             _ => return Ok(()),
@@ -354,7 +354,9 @@ impl<'a> Changes<'a> {
                 self.strangers.push(files[base]);
             }
         }
-        Ok(())
+        // What Dovecot numbered may be gone before we saw it. The lock says that no file is on its way here under a
+        // number below.
+        self.account.raise_next(row, list.next)
     }
 
     fn own_list(&self, row: &MailboxRow) -> Result<UidList, DiskError> {
@@ -486,9 +488,7 @@ impl<'a> Changes<'a> {
             });
             row.uid_next = row.uid_next.max(shared.next);
         }
-        if row.uid_next.value() > row.uids_reserved.saturating_add(1) {
-            self.account.reserve(row)?;
-        }
+        self.account.raise_next(row, row.uid_next)?;
         let mut complete = true;
         if lists.are_shared() && shared.is_none() {
             // Dovecot, or the next who has the lock, numbers them.

@@ -348,6 +348,22 @@ mod tests {
     }
 
     #[test]
+    fn what_dovecot_numbered_and_removed_before_we_looked_counts() {
+        let home = Home::shared();
+        home.deliver(1, INBOX);
+        // More than are reserved at a time.
+        for uid in 2..1040 {
+            assert_eq!(dovecot_numbers(&home, "7.theirs.h"), uid);
+        }
+        fs::remove_file(folder(&home).join("cur/7.theirs.h:2,")).unwrap();
+        assert_eq!(home.uids("INBOX"), [1]);
+        assert_eq!(home.status("INBOX").uid_next.value(), 1040);
+        assert_eq!(home.account().check().unwrap(), Vec::<String>::new());
+        assert_eq!(placed(&home.deliver(2, INBOX)), [("INBOX".into(), 1040)]);
+        home.close();
+    }
+
+    #[test]
     fn without_the_lock_a_delivery_is_numbered_later() {
         let home = Home::shared();
         home.deliver(1, INBOX);
