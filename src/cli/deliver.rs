@@ -11,8 +11,8 @@ use std::time::Instant;
 use crate::config::Config;
 use crate::delivery::{Parcel, Sorter};
 use crate::mail::{
-    Address, Cause, Client, Deferral, DeliveryId, Envelope, MailboxName, Outcome, Protocol, Recipient, Refusal,
-    ReversePath,
+    Address, Cause, Client, Deferral, DeliveryId, Envelope, MailboxName, MessageDsn, Outcome, Protocol, Recipient,
+    Refusal, ReversePath,
 };
 use crate::message::{Message, Spool, mailboxes};
 use crate::server::{failure, record, refuse};
@@ -82,10 +82,7 @@ fn unknown(arguments: &Arguments) -> Result<u8, Fault> {
     // What is no address has no line.
     if let Ok(address) = Address::parse(&arguments.user) {
         let reverse_path = arguments.sender.as_deref().and_then(|text| sender(text).ok());
-        let recipient = Recipient {
-            address,
-            original: None,
-        };
+        let recipient = Recipient::new(address);
         let _ = refuse(
             &outcome,
             &id,
@@ -172,12 +169,13 @@ fn envelope(arguments: &Arguments, addresses: &[Address], message: &Message) -> 
     Ok(Envelope {
         reverse_path,
         smtputf8: !address.is_ascii(),
-        recipients: vec![Recipient { address, original }],
-        client: Client {
-            helo: String::new(),
-            address: None,
-            protocol: Protocol::Pipe,
-        },
+        recipients: vec![Recipient {
+            original,
+            ..Recipient::new(address)
+        }],
+        dsn: MessageDsn::default(),
+        prdr: false,
+        client: Client::new("", None, Protocol::Pipe),
     })
 }
 

@@ -164,11 +164,7 @@ fn connect(server: &str) -> Result<Box<dyn Stream>, Fault> {
 // A Received field of its own, so that sending a file twice is two messages.
 fn received(config: &Config) -> Vec<u8> {
     let received = Received {
-        client: Client {
-            helo: String::new(),
-            address: None,
-            protocol: Protocol::Pipe,
-        },
+        client: Client::new("", None, Protocol::Pipe),
         hostname: config.hostname.clone(),
         id: DeliveryId::new(),
         recipient: None,

@@ -2,10 +2,10 @@
 
 use ring::digest::{SHA256, digest};
 
-use crate::mail::Cause;
+use crate::mail::{Cause, Notify, Ret};
 use crate::sieve::RedirectDsn;
 use crate::store::{ActionKind, Step};
-use crate::submission::{Content, Dsn, Kind, Receipt, SubmitError, already_redirected};
+use crate::submission::{Content, Dsn, Kind, Receipt, SubmitError, already_redirected, orcpt};
 
 use super::carry_out::{Pipe, Redirect};
 use super::failure::Failure;
@@ -86,9 +86,11 @@ impl Sorter {
         let content = Content::redirect(message, came.header(), owner, parcel.envelope.smtputf8);
         let sender = self.submitter.redirect_sender(&parcel.envelope.reverse_path, owner);
         let known_as = recipient.original.as_ref().unwrap_or(&recipient.address);
-        // RFC 6009 §4.
-        let RedirectDsn { notify, ret } = &redirect.dsn;
-        let dsn = Dsn::new(notify.as_deref(), ret.as_deref(), Some(known_as));
+        let mut dsn = wishes(&redirect.dsn, delivery, self.submitter.redirects_lead_back());
+        // Who asks to be told wants to know of whom.
+        if dsn.recipient.notify.is_some() {
+            dsn.recipient.orcpt.get_or_insert_with(|| orcpt(known_as));
+        }
         let to = std::slice::from_ref(&redirect.address);
         self.submitter.submit_with(&dsn, &sender, to, &content)
     }
@@ -144,6 +146,24 @@ impl Sorter {
             false => self.tell_of_action(delivery, &about, why),
         }
     }
+}
+
+// RFC 6009 §4: what the script asks for; where it is silent, what the sender asked for goes on with the message
+// (RFC 3461 §5.2.7.3), as long as the notifications go to him.
+fn wishes(asked: &RedirectDsn, delivery: &Delivery<'_>, of_sender: bool) -> Dsn {
+    let Delivery { parcel, recipient, .. } = delivery;
+    let mut dsn = match of_sender {
+        true => Dsn {
+            message: parcel.envelope.dsn.clone(),
+            recipient: recipient.dsn.clone(),
+        },
+        false => Dsn::default(),
+    };
+    let notify = asked.notify.as_deref().and_then(Notify::parse);
+    let ret = asked.ret.as_deref().and_then(Ret::parse);
+    dsn.recipient.notify = notify.or(dsn.recipient.notify);
+    dsn.message.ret = ret.or(dsn.message.ret);
+    dsn
 }
 
 // The name, and what tells its arguments from others; what a script makes of them has no bound.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::history::Chronicle;
 use super::*;
 use crate::directory;
-use crate::mail::{Client, Deferral, Flags, Protocol, Quota, SpecialUse, UidSet};
+use crate::mail::{Client, Deferral, Flags, MessageDsn, Protocol, Quota, SpecialUse, UidSet};
 use crate::sieve::{self, Action, Fcc, Period, Planned, RedirectDsn, VacationReply};
 use crate::store::{Disk, LocalStore, Options as StoreOptions, Step};
 use crate::submission::{self, RedirectSender, Route, Tls};
@@ -101,21 +101,16 @@ impl Site {
             Submitter::new(submission),
             options,
         );
-        let recipient = Recipient {
-            address: address("ann@example.org"),
-            original: None,
-        };
+        let recipient = Recipient::new(address("ann@example.org"));
         let parcel = Parcel {
             message: Message::from_bytes(CAME),
             envelope: Envelope {
                 reverse_path: ReversePath::Address(address("bob@example.com")),
                 recipients: vec![recipient],
                 smtputf8: false,
-                client: Client {
-                    helo: "mta".to_owned(),
-                    address: None,
-                    protocol: Protocol::Lmtp,
-                },
+                dsn: MessageDsn::default(),
+                prdr: false,
+                client: Client::new("mta", None, Protocol::Lmtp),
             },
             id: DeliveryId::new(),
         };

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::{Address, ReversePath};
+use super::{Address, MessageDsn, RecipientDsn, ReversePath};
 
 /// What came with a message outside of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,10 @@ pub struct Envelope {
     pub recipients: Vec<Recipient>,
     /// Whether the sender asked for SMTPUTF8 (RFC 6531).
     pub smtputf8: bool,
+    /// What the sender asks to be told of the message (RFC 3461).
+    pub dsn: MessageDsn,
+    /// Whether the client takes a reply for each recipient after the message, as of LMTP (PRDR).
+    pub prdr: bool,
     /// Who handed the message over.
     pub client: Client,
 }
@@ -25,6 +29,20 @@ pub struct Recipient {
     pub address: Address,
     /// The address before aliases, where known (RFC 3461 §4.2, `deliver -a`).
     pub original: Option<Address>,
+    /// What the sender asks to be told of this recipient (RFC 3461).
+    pub dsn: RecipientDsn,
+}
+
+impl Recipient {
+    /// A recipient of whom nothing more is known.
+    #[must_use]
+    pub fn new(address: Address) -> Recipient {
+        Recipient {
+            address,
+            original: None,
+            dsn: RecipientDsn::default(),
+        }
+    }
 }
 
 /// Who handed a message over, for the Received field (RFC 5321 §4.4).
@@ -36,6 +54,48 @@ pub struct Client {
     pub address: Option<IpAddr>,
     /// How it came.
     pub protocol: Protocol,
+    /// The TLS that it came through.
+    pub tls: Option<Tls>,
+    /// What a trusted MTA says of the client that it had the message from.
+    pub forwarded: Forwarded,
+}
+
+impl Client {
+    /// A client of which nothing more is known.
+    #[must_use]
+    pub fn new(helo: &str, address: Option<IpAddr>, protocol: Protocol) -> Client {
+        Client {
+            helo: helo.to_owned(),
+            address,
+            protocol,
+            tls: None,
+            forwarded: Forwarded::default(),
+        }
+    }
+}
+
+/// The TLS of a connection (RFC 3207).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// Its version, such as `TLSv1.3`.
+    pub version: String,
+    /// Its cipher suite, by the name of IANA.
+    pub cipher: String,
+    /// The subject of the certificate that the client showed, if it was asked for one and it was good.
+    pub peer: Option<String>,
+}
+
+/// Where a message came from before, as XFORWARD of a trusted MTA tells it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Forwarded {
+    /// The name of that client, as the MTA found it.
+    pub name: Option<String>,
+    /// Its address.
+    pub address: Option<IpAddr>,
+    /// The name that it gave itself.
+    pub helo: Option<String>,
+    /// The id under which the MTA has the message in its queue.
+    pub queue_id: Option<String>,
 }
 
 /// The way a message came, by the names of RFC 3848 and RFC 6531 §4.3.
@@ -45,12 +105,20 @@ pub enum Protocol {
     Smtp,
     /// SMTP after EHLO.
     Esmtp,
+    /// SMTP after EHLO, within TLS.
+    Esmtps,
     /// SMTP with SMTPUTF8.
     Utf8Smtp,
+    /// SMTP with SMTPUTF8, within TLS.
+    Utf8Smtps,
     /// LMTP.
     Lmtp,
+    /// LMTP within TLS.
+    Lmtps,
     /// LMTP with SMTPUTF8.
     Utf8Lmtp,
+    /// LMTP with SMTPUTF8, within TLS.
+    Utf8Lmtps,
     /// Standard input of `postroom deliver`; stands in no Received field.
     Pipe,
 }
@@ -60,9 +128,13 @@ impl fmt::Display for Protocol {
         f.write_str(match self {
             Protocol::Smtp => "SMTP",
             Protocol::Esmtp => "ESMTP",
+            Protocol::Esmtps => "ESMTPS",
             Protocol::Utf8Smtp => "UTF8SMTP",
+            Protocol::Utf8Smtps => "UTF8SMTPS",
             Protocol::Lmtp => "LMTP",
+            Protocol::Lmtps => "LMTPS",
             Protocol::Utf8Lmtp => "UTF8LMTP",
+            Protocol::Utf8Lmtps => "UTF8LMTPS",
             Protocol::Pipe => "pipe",
         })
     }

@@ -7,6 +7,7 @@
 mod address;
 mod annotation;
 mod delivery_id;
+mod dsn;
 mod envelope;
 mod flags;
 mod mailbox_name;
@@ -21,7 +22,8 @@ mod uid_set;
 pub use address::{Address, AddressError, ReversePath};
 pub use annotation::{AnnotationError, AnnotationName, Annotations};
 pub use delivery_id::DeliveryId;
-pub use envelope::{Client, Envelope, Protocol, Recipient};
+pub use dsn::{MessageDsn, Notify, RecipientDsn, Ret};
+pub use envelope::{Client, Envelope, Forwarded, Protocol, Recipient, Tls};
 pub use flags::{Flags, FlagsError, SystemFlag};
 pub use mailbox_name::{MailboxName, MailboxNameError};
 pub use nearest::nearest;

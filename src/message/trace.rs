@@ -101,6 +101,10 @@ impl Received {
         if let Some(recipient) = &self.recipient {
             lines.push(format!("for <{recipient}>"));
         }
+        // RFC 8314 §7.4: the cipher suite is a clause of its own.
+        if let Some(tls) = &self.client.tls {
+            lines.push(format!("tls {}", domain(&tls.cipher)));
+        }
         if let Some(last) = lines.last_mut() {
             last.push(';');
         }
@@ -206,11 +210,7 @@ mod tests {
         Trace {
             return_path: ReversePath::Address("ann@example.org".parse().unwrap()),
             received: Some(Received {
-                client: Client {
-                    helo: helo.to_owned(),
-                    address: address.map(|address| address.parse().unwrap()),
-                    protocol,
-                },
+                client: Client::new(helo, address.map(|address| address.parse().unwrap()), protocol),
                 hostname: "mx.example.org".to_owned(),
                 id: DeliveryId::from_stored("01ABC").unwrap(),
                 recipient: Some("bob@example.org".parse().unwrap()),

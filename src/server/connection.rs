@@ -127,6 +127,8 @@ impl Connection {
                         return self.part(stream, &Reply::shutting_down()).await;
                     }
                 }
+                // No door offers it.
+                Step::StartTls => return Ok(()),
                 Step::Close(reply) => return self.part(stream, &reply).await,
             }
             self.input.consume(consumed);

@@ -1,10 +1,14 @@
 //! Commands: one line, once, to a checked value (RFC 5321 §4.1.1).
 
-use super::{Door, Reply, path};
-use crate::mail::{Address, ReversePath};
+use super::forward::{self, Attributes};
+use super::{Door, Reply, path, xtext};
+use crate::mail::{Address, MessageDsn, Notify, Recipient, Ret, ReversePath};
 
 /// Octets of the name a client gives itself (RFC 5321 §4.5.3.1.2).
 const NAME_MAX: usize = 255;
+/// Characters of ORCPT (RFC 3461 §4.2) and of ENVID (§4.4).
+const ORCPT_MAX: usize = 500;
+const ENVID_MAX: usize = 100;
 
 /// A command that is well formed and that this door knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,13 +22,16 @@ pub(super) enum Command {
         reverse_path: ReversePath,
         parameters: MailParameters,
     },
-    Rcpt(Address),
+    Rcpt(Recipient),
     Data,
     Bdat(Chunk),
     Rset,
     Noop,
     Vrfy,
     Help,
+    StartTls,
+    Xclient(Attributes),
+    Xforward(Attributes),
     Quit,
 }
 
@@ -35,6 +42,12 @@ pub(super) struct MailParameters {
     pub(super) size: Option<u64>,
     /// RFC 6531.
     pub(super) smtputf8: bool,
+    /// BODY=BINARYMIME (RFC 3030 §3).
+    pub(super) binary: bool,
+    /// RET and ENVID (RFC 3461).
+    pub(super) dsn: MessageDsn,
+    /// A reply for each recipient after the message (PRDR, as Exim has it).
+    pub(super) prdr: bool,
 }
 
 /// BDAT (RFC 3030 §2).
@@ -90,7 +103,7 @@ pub(super) fn parse(line: &[u8], door: Door) -> Result<Command, Fault> {
         // RFC 2033 §4.1: HELO and EHLO are not LMTP's, and LHLO is not SMTP's.
         ("HELO" | "EHLO", Door::Lmtp) => Err(unknown("This is LMTP, say LHLO").into()),
         ("LHLO", Door::Smtp) => Err(unknown("This is SMTP, say EHLO").into()),
-        ("MAIL", _) => Ok(mail(argument)?),
+        ("MAIL", _) => Ok(mail(argument, door)?),
         ("RCPT", _) => Ok(rcpt(argument)?),
         ("DATA", _) => bare(Command::Data),
         ("BDAT", _) => bdat(argument),
@@ -100,7 +113,10 @@ pub(super) fn parse(line: &[u8], door: Door) -> Result<Command, Fault> {
         ("HELP", _) => Ok(Command::Help),
         ("VRFY", _) if argument.is_empty() => Err(bad_argument("VRFY needs an argument").into()),
         ("VRFY", _) => Ok(Command::Vrfy),
-        ("EXPN" | "AUTH" | "STARTTLS" | "ETRN" | "TURN" | "SEND" | "SOML" | "SAML", _) => {
+        ("STARTTLS", _) => bare(Command::StartTls),
+        ("XCLIENT", _) => Ok(Command::Xclient(forward::parse(argument)?)),
+        ("XFORWARD", _) => Ok(Command::Xforward(forward::parse(argument)?)),
+        ("EXPN" | "AUTH" | "ETRN" | "TURN" | "SEND" | "SOML" | "SAML", _) => {
             Err(Reply::new(502, (5, 5, 1), "Command not implemented").into())
         }
         _ if is_bdat(line) => Err(Fault::Lost),
@@ -140,7 +156,7 @@ fn hello(argument: &str, extended: bool) -> Result<Command, Fault> {
 }
 
 // RFC 5321 §4.1.1.2: mail = "MAIL FROM:" Reverse-path [SP Mail-parameters] CRLF
-fn mail(argument: &str) -> Result<Command, Reply> {
+fn mail(argument: &str, door: Door) -> Result<Command, Reply> {
     let path = keyword(argument, "FROM:").ok_or_else(|| bad_argument("Write MAIL FROM:<address>"))?;
     let bad = || Reply::new(501, (5, 1, 7), "Bad sender address syntax");
     let (address, rest) = path::parse(path).ok_or_else(bad)?;
@@ -155,7 +171,7 @@ fn mail(argument: &str) -> Result<Command, Reply> {
         if seen.contains(&name) {
             return Err(bad_argument("A parameter stands twice"));
         }
-        mail_parameter(&name, value, &mut parameters)?;
+        mail_parameter(&name, value, door, &mut parameters)?;
         seen.push(name);
     }
     Ok(Command::Mail {
@@ -164,7 +180,7 @@ fn mail(argument: &str) -> Result<Command, Reply> {
     })
 }
 
-fn mail_parameter(name: &str, value: Option<&str>, parameters: &mut MailParameters) -> Result<(), Reply> {
+fn mail_parameter(name: &str, value: Option<&str>, door: Door, parameters: &mut MailParameters) -> Result<(), Reply> {
     match (name, value) {
         ("SIZE", Some(value)) => {
             let size = size_value(value).ok_or_else(|| bad_argument("SIZE needs a number"))?;
@@ -173,11 +189,22 @@ fn mail_parameter(name: &str, value: Option<&str>, parameters: &mut MailParamete
         ("SIZE", None) => return Err(bad_argument("SIZE needs a number")),
         // RFC 6152; we keep eight bits in any case.
         ("BODY", Some(value)) if value.eq_ignore_ascii_case("7BIT") || value.eq_ignore_ascii_case("8BITMIME") => {}
-        // RFC 3030 §3: not announced.
-        ("BODY", Some(value)) if value.eq_ignore_ascii_case("BINARYMIME") => return Err(not_implemented()),
-        ("BODY", _) => return Err(bad_argument("BODY is 7BIT or 8BITMIME")),
+        ("BODY", Some(value)) if value.eq_ignore_ascii_case("BINARYMIME") => parameters.binary = true,
+        ("BODY", _) => return Err(bad_argument("BODY is 7BIT, 8BITMIME or BINARYMIME")),
         ("SMTPUTF8", None) => parameters.smtputf8 = true,
         ("SMTPUTF8", Some(_)) => return Err(bad_argument("SMTPUTF8 has no value")),
+        ("RET", value) => {
+            let ret = value.and_then(Ret::parse);
+            parameters.dsn.ret = Some(ret.ok_or_else(|| bad_argument("RET is FULL or HDRS"))?);
+        }
+        ("ENVID", value) => {
+            let envid = value.filter(|value| (1..=ENVID_MAX).contains(&value.len()));
+            let envid = envid.and_then(xtext::decode);
+            parameters.dsn.envid = Some(envid.ok_or_else(|| bad_argument("ENVID is 1 to 100 characters of xtext"))?);
+        }
+        // LMTP answers for each recipient in any case.
+        ("PRDR", None) if door == Door::Smtp => parameters.prdr = true,
+        ("PRDR", Some(_)) if door == Door::Smtp => return Err(bad_argument("PRDR has no value")),
         _ => return Err(unknown_parameter(name)),
     }
     Ok(())
@@ -208,11 +235,49 @@ fn rcpt(argument: &str) -> Result<Command, Reply> {
     let bad = || Reply::new(501, (5, 1, 3), "Bad recipient address syntax");
     let (address, rest) = path::parse(path).ok_or_else(bad)?;
     let address = address.ok_or_else(bad)?;
-    if let Some(parameter) = split_parameters(rest).ok_or_else(bad)?.next() {
-        let name = parameter.split('=').next().unwrap_or(parameter);
-        return Err(unknown_parameter(name));
+    let mut recipient = Recipient::new(address);
+    for parameter in split_parameters(rest).ok_or_else(bad)? {
+        let (name, value) = parameter
+            .split_once('=')
+            .map_or((parameter, None), |(n, v)| (n, Some(v)));
+        rcpt_parameter(&name.to_ascii_uppercase(), value, &mut recipient)?;
     }
-    Ok(Command::Rcpt(address))
+    Ok(Command::Rcpt(recipient))
+}
+
+fn rcpt_parameter(name: &str, value: Option<&str>, recipient: &mut Recipient) -> Result<(), Reply> {
+    let given_before = match name {
+        "NOTIFY" => recipient.dsn.notify.is_some(),
+        "ORCPT" => recipient.dsn.orcpt.is_some(),
+        _ => return Err(unknown_parameter(name)),
+    };
+    if given_before {
+        return Err(bad_argument("A parameter stands twice"));
+    }
+    if name == "NOTIFY" {
+        let notify = value.and_then(Notify::parse);
+        let notify = notify.ok_or_else(|| bad_argument("NOTIFY is NEVER, or some of SUCCESS, FAILURE and DELAY"))?;
+        recipient.dsn.notify = Some(notify);
+        return Ok(());
+    }
+    let value = value.filter(|value| value.len() <= ORCPT_MAX);
+    let (kind, address) = value
+        .and_then(orcpt)
+        .ok_or_else(|| bad_argument("ORCPT is a type, `;` and an address in xtext"))?;
+    // RFC 3461 §4.2, RFC 6533 §3: addresses of these two types are addresses of ours.
+    if ["rfc822", "utf-8"].iter().any(|known| kind.eq_ignore_ascii_case(known)) {
+        recipient.original = Address::parse(&address).ok();
+    }
+    recipient.dsn.orcpt = Some(format!("{kind};{address}"));
+    Ok(())
+}
+
+// RFC 3461 §4.2: original-recipient-address = addr-type ";" xtext, and the type is an atom.
+fn orcpt(value: &str) -> Option<(&str, String)> {
+    let (kind, address) = value.split_once(';')?;
+    let is_type = !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let address = xtext::decode_address(kind, address).filter(|address| !address.is_empty())?;
+    is_type.then_some((kind, address))
 }
 
 // A space after the colon is not in the grammar, but in many clients.
@@ -300,7 +365,12 @@ mod tests {
                 panic!("{line}");
             };
             assert_eq!(reverse_path.to_string(), path);
-            assert_eq!(parameters, MailParameters { size, smtputf8 });
+            let expected = MailParameters {
+                size,
+                smtputf8,
+                ..MailParameters::default()
+            };
+            assert_eq!(parameters, expected);
         }
     }
 
@@ -311,7 +381,8 @@ mod tests {
             (b"FOO", "500 5.5.1"),
             (b" NOOP", "500 5.5.1"),
             (b"EXPN x", "502 5.5.1"),
-            (b"STARTTLS", "502 5.5.1"),
+            (b"STARTTLS now", "501 5.5.4"),
+            (b"XFORWARD", "501 5.5.4"),
             (b"VRFY", "501 5.5.4"),
             (b"DATA x", "501 5.5.4"),
             (b"NOOP \xff", "501 5.5.2"),
@@ -326,14 +397,26 @@ mod tests {
             (b"MAIL FROM:<> SIZE=-1", "501 5.5.4"),
             (b"MAIL FROM:<> SIZE=111111111111111111111", "501 5.5.4"),
             (b"MAIL FROM:<> SIZE=1 size=1", "501 5.5.4"),
-            (b"MAIL FROM:<> BODY=BINARYMIME", "555 5.5.4"),
             (b"MAIL FROM:<> BODY=9BIT", "501 5.5.4"),
             (b"MAIL FROM:<> SMTPUTF8=yes", "501 5.5.4"),
-            (b"MAIL FROM:<> RET=FULL", "555 5.5.4"),
+            (b"MAIL FROM:<> RET=ALL", "501 5.5.4"),
+            (b"MAIL FROM:<> RET", "501 5.5.4"),
+            (b"MAIL FROM:<> ENVID=", "501 5.5.4"),
+            (b"MAIL FROM:<> ENVID=a=b", "501 5.5.4"),
+            (b"MAIL FROM:<> PRDR", "555 5.5.4"),
+            (b"MAIL FROM:<> BY=120;R", "555 5.5.4"),
             (b"MAIL FROM:<> =x", "501 5.5.4"),
             (b"RCPT TO:<>", "501 5.1.3"),
             (b"RCPT TO:<a b@example.org>", "501 5.1.3"),
-            (b"RCPT TO:<ann@example.org> ORCPT=rfc822;x", "555 5.5.4"),
+            (b"RCPT TO:<ann@example.org> ORCPT=rfc822", "501 5.5.4"),
+            (b"RCPT TO:<ann@example.org> ORCPT=rfc822;", "501 5.5.4"),
+            (b"RCPT TO:<ann@example.org> ORCPT=;x@y", "501 5.5.4"),
+            (b"RCPT TO:<ann@example.org> ORCPT=rfc822;a=b@y", "501 5.5.4"),
+            (b"RCPT TO:<ann@example.org> ORCPT=rfc822;a+0Ab@y", "501 5.5.4"),
+            (b"RCPT TO:<ann@example.org> NOTIFY=", "501 5.5.4"),
+            (b"RCPT TO:<ann@example.org> NOTIFY=NEVER,DELAY", "501 5.5.4"),
+            (b"RCPT TO:<ann@example.org> NOTIFY=NEVER NOTIFY=NEVER", "501 5.5.4"),
+            (b"RCPT TO:<ann@example.org> FOO=x", "555 5.5.4"),
             (b"BDAT", "lost"),
             (b"BDAT x", "lost"),
             (b"BDAT\t1", "lost"),
@@ -344,6 +427,52 @@ mod tests {
         ] {
             let outcome = outcome(line, Door::Lmtp);
             assert!(outcome.starts_with(start), "{}: {outcome}", line.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn reads_what_senders_want_to_be_told() {
+        let Ok(Command::Mail { parameters, .. }) =
+            parse(b"MAIL FROM:<> RET=hdrs ENVID=a+2Bb BODY=BINARYMIME PRDR", Door::Smtp)
+        else {
+            panic!("it is well formed");
+        };
+        assert!(parameters.binary && parameters.prdr);
+        assert_eq!(parameters.dsn.ret, Some(Ret::Hdrs));
+        assert_eq!(parameters.dsn.envid.as_deref(), Some("a+b"));
+        for (words, original, orcpt, notify) in [
+            ("", None, None, None),
+            (
+                " ORCPT=rfc822;info+2Bx@example.org NOTIFY=success,delay",
+                Some("info+x@example.org"),
+                Some("rfc822;info+x@example.org"),
+                Some("SUCCESS,DELAY"),
+            ),
+            (
+                " NOTIFY=never ORCPT=utf-8;j\\x{F6}rg@example.org",
+                Some("jörg@example.org"),
+                Some("utf-8;jörg@example.org"),
+                Some("NEVER"),
+            ),
+            // Some clients write what is no address here.
+            (" ORCPT=rfc822;ann", Some("ann"), Some("rfc822;ann"), None),
+            (" ORCPT=x400;/S+3Dann/", None, Some("x400;/S=ann/"), None),
+        ] {
+            let line = format!("RCPT TO:<ann@example.org>{words}");
+            let Ok(Command::Rcpt(recipient)) = parse(line.as_bytes(), Door::Lmtp) else {
+                panic!("{line}");
+            };
+            assert_eq!(
+                recipient.original.map(|it| it.to_string()).as_deref(),
+                original,
+                "{line}"
+            );
+            assert_eq!(recipient.dsn.orcpt.as_deref(), orcpt, "{line}");
+            assert_eq!(
+                recipient.dsn.notify.map(|it| it.to_string()).as_deref(),
+                notify,
+                "{line}"
+            );
         }
     }
 

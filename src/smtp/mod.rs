@@ -17,7 +17,8 @@
 //!         MessageStart     => spool = new, or session.message_refused(reply)
 //!         Content(range)   => spool.write(&buffer[range]), or session.message_refused(reply)
 //!         MessageDropped   => spool = none
-//!         MessageEnd(e)    => deliver; write one reply for each recipient (LMTP) or `one_reply` (SMTP)
+//!         MessageEnd(e)    => deliver; write one reply for each recipient (LMTP), or `one_reply` or `prdr_replies` (SMTP)
+//!         StartTls         => write what is gathered; forget all bytes read; handshake; session.tls_started(tls)
 //!         Close(reply)     => write reply; close
 //!     }
 //!     forget `consumed` bytes of the buffer
@@ -32,14 +33,16 @@
 pub mod client;
 mod command;
 mod content;
+mod forward;
 mod path;
 mod reply;
 mod session;
 #[cfg(test)]
 mod transcripts;
+mod xtext;
 
 pub use content::{DotDecoder, DotEncoder, DotEvent, LineEnds};
-pub use reply::{EnhancedStatus, Reply, enhanced_status, one_reply};
+pub use reply::{EnhancedStatus, Reply, enhanced_status, one_reply, prdr_replies};
 pub use session::{Session, Step};
 
 /// Which of the two protocols a door speaks.
@@ -69,6 +72,10 @@ pub struct Options {
     pub errors: usize,
     /// Commands and refused recipients since the last message; one more is 421 4.7.0.
     pub commands_without_mail: usize,
+    /// Whether STARTTLS is offered (RFC 3207).
+    pub starttls: bool,
+    /// Whether mail is taken within TLS alone; before it all but a few commands are 530 5.7.0 (RFC 3207 §4).
+    pub require_tls: bool,
 }
 
 impl Default for Options {
@@ -81,6 +88,8 @@ impl Default for Options {
             command_line: 4096,
             errors: 20,
             commands_without_mail: 1000,
+            starttls: false,
+            require_tls: false,
         }
     }
 }

@@ -251,6 +251,25 @@ pub fn one_reply(outcomes: &[Outcome], id: &DeliveryId, utf8: bool) -> (Reply, V
     (Reply::new(554, (5, 0, 0), "Refused by all recipients"), Vec::new())
 }
 
+/// The replies to a message where the client asked for one for each recipient (PRDR): that they
+/// begin, each, and the one for all. Recipients alike get that one alone, as without PRDR.
+#[must_use]
+pub fn prdr_replies(outcomes: &[Outcome], id: &DeliveryId, utf8: bool) -> Vec<Reply> {
+    let each: Vec<Reply> = outcomes.iter().map(|outcome| Reply::of(outcome, id, utf8)).collect();
+    if each.iter().all(|reply| reply.same_codes(&each[0])) {
+        return vec![one_reply(outcomes, id, utf8).0];
+    }
+    let mut replies = vec![Reply::plain(353, "A reply for each recipient follows")];
+    replies.extend(each);
+    // A negative one would count for all of them.
+    replies.push(Reply::new(
+        250,
+        (2, 0, 0),
+        &format!("Each recipient was answered ({id})"),
+    ));
+    replies
+}
+
 impl Reply {
     fn same_codes(&self, other: &Reply) -> bool {
         (self.code, self.enhanced) == (other.code, other.enhanced)

@@ -9,8 +9,10 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::client::{ClientOptions, Dsn, Mail, StartTls, transact};
-use super::{Door, LineEnds, Options, Reply, Session, Step};
-use crate::mail::{Address, Recipient, ReversePath};
+use super::{Door, LineEnds, Options, Reply, Session, Step, prdr_replies};
+use crate::mail::{Address, DeliveryId, Outcome, Recipient, ReversePath};
+
+mod extensions;
 
 /// A server in memory: ann, bob and others live here, and some make trouble.
 pub(super) struct House {
@@ -48,7 +50,7 @@ impl House {
             assert!(consumed <= self.buffer.len());
             let more = step == Step::NeedMore;
             self.act(step);
-            self.buffer.drain(..consumed);
+            self.buffer.drain(..consumed.min(self.buffer.len()));
             if more {
                 return;
             }
@@ -84,11 +86,23 @@ impl House {
                 }
             }
             Step::MessageDropped => self.log.push("== dropped".to_owned()),
+            Step::StartTls => {
+                self.log.push("== tls".to_owned());
+                // What stands behind STARTTLS in the clear goes.
+                self.buffer.clear();
+                self.session.tls_started(extensions::tls());
+            }
             Step::MessageEnd(envelope) => {
                 let to: Vec<String> = envelope.recipients.iter().map(|r| r.address.to_string()).collect();
                 let content = self.content.escape_ascii();
                 let line = format!("== message \"{content}\" {} {}", envelope.reverse_path, to.join(","));
                 self.log.push(format!("{line} {}", envelope.client.protocol));
+                self.log.extend(extensions::seen(&envelope));
+                if envelope.prdr {
+                    let outcomes: Vec<Outcome> = to.iter().map(|address| extensions::outcome(address)).collect();
+                    let replies = prdr_replies(&outcomes, &DeliveryId::from_stored("01ABC").unwrap(), false);
+                    return replies.iter().for_each(|reply| self.say(reply));
+                }
                 let replies = if self.door == Door::Lmtp { to.len() } else { 1 };
                 for address in to.iter().take(replies) {
                     self.say(&settle(address));
@@ -208,7 +222,9 @@ const LMTP: &[&str] = &[
      <- 250-8BITMIME
      <- 250-SMTPUTF8
      <- 250-ENHANCEDSTATUSCODES
-     <- 250 CHUNKING
+     <- 250-CHUNKING
+     <- 250-BINARYMIME
+     <- 250 DSN
      -> MAIL FROM:<ann@example.com> SIZE=9 BODY=8BITMIME
      <- 250 2.1.0
      -> RCPT TO:<ann@example.org>
@@ -240,7 +256,9 @@ const LMTP: &[&str] = &[
      <- 250-8
      <- 250-S
      <- 250-E
-     <- 250 CHUNKING
+     <- 250-C
+     <- 250-B
+     <- 250 DSN
      -> MAIL FROM:<>
      <- 250
      -> RCPT TO:<j\\xc3\\xb6rg@example.org>
@@ -339,7 +357,9 @@ const HELLO: &str = "<- 220
      <- 250-8
      <- 250-S
      <- 250-E
-     <- 250 CHUNKING
+     <- 250-C
+     <- 250-B
+     <- 250 DSN
      -> MAIL FROM:<ann@example.com>
      <- 250
      -> RCPT TO:<ann@example.org>
@@ -556,7 +576,10 @@ const SMTP: &[&str] = &["<- 220 localhost ESMTP
      <- 250-8
      <- 250-S
      <- 250-E
-     <- 250 CHUNKING
+     <- 250-C
+     <- 250-B
+     <- 250-DSN
+     <- 250 PRDR
      -> RCPT TO:<ann@example.org>
      <- 503 5.5.1
      -> MAIL FROM:<full@example.com>

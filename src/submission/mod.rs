@@ -32,7 +32,7 @@ pub use redirect::already_redirected;
 pub use srs::{Srs, SrsError};
 
 /// Which delivery status notifications are asked for.
-pub use crate::smtp::client::Dsn;
+pub use crate::smtp::client::{Dsn, orcpt};
 
 /// How mail leaves.
 #[derive(Clone, Debug)]
@@ -151,6 +151,15 @@ impl Submitter {
             RedirectSender::Srs(srs) => srs.rewritten(address).unwrap_or_else(|| account.clone()),
         };
         ReversePath::Address(sender)
+    }
+
+    /// Whether notifications about redirected messages come to those who sent them.
+    #[must_use]
+    pub fn redirects_lead_back(&self) -> bool {
+        matches!(
+            self.options.redirect_sender,
+            RedirectSender::Original | RedirectSender::Srs(_)
+        )
     }
 
     /// Hands over one message for `recipients`. With more than one, look at [`Receipt::refused`].

@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 
 pub use capabilities::Capabilities;
 pub use driver::{Pause, drive, transact};
-pub use dsn::Dsn;
+pub use dsn::{Dsn, orcpt};
 pub use replies::parse_reply;
 
 use super::{Door, LineEnds, Reply};
@@ -584,7 +584,9 @@ mod tests {
     fn notifications_are_asked_for_where_dsn_is_offered() {
         let mut dsn = client(Door::Smtp, StartTls::Never, &["bob@example.org"]);
         let ann = address("ann@example.org");
-        dsn.mail.dsn = Dsn::new(Some("SUCCESS"), Some("HDRS"), Some(&ann));
+        dsn.mail.dsn.message.ret = Some(crate::mail::Ret::Hdrs);
+        dsn.mail.dsn.recipient.notify = crate::mail::Notify::parse("SUCCESS");
+        dsn.mail.dsn.recipient.orcpt = Some(orcpt(&ann));
         let rest = "250 ok\r\n250 ok\r\n354 go\r\n250 ok\r\n221 bye\r\n";
         let (sent, _) = play(&mut dsn, &format!("220 x\r\n250-x\r\n250 DSN\r\n{rest}"));
         let asked =

@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::super::command::Chunk;
 use super::super::{Door, DotEvent, Reply};
 use super::{Advance, Session, State, Step, out_of_order};
-use crate::mail::Envelope;
+use crate::mail::{Envelope, Forwarded};
 
 /// A message that is coming in.
 #[derive(Debug, Default)]
@@ -43,6 +43,10 @@ impl Session {
         if transaction.recipients.is_empty() {
             // RFC 2033 §4.2
             return self.bad(out_of_order("There are no valid recipients"));
+        }
+        if transaction.parameters.binary {
+            // RFC 3030 §3: what has no lines has no line that ends it.
+            return self.bad(out_of_order("BINARYMIME is sent by BDAT"));
         }
         if transaction.message.is_some() {
             // RFC 3030 §2: DATA and BDAT do not mix.
@@ -184,11 +188,14 @@ impl Session {
         };
         self.errors = 0;
         self.idle_commands = 0;
+        self.forwarded = Forwarded::default();
         let Some(refusal) = transaction.message.and_then(|message| message.refusal) else {
             self.steps.push_back(Step::MessageEnd(Envelope {
                 reverse_path: transaction.reverse_path,
                 recipients: transaction.recipients,
                 smtputf8: transaction.parameters.smtputf8,
+                dsn: transaction.parameters.dsn,
+                prdr: transaction.parameters.prdr,
                 client,
             }));
             return;

@@ -11,8 +11,9 @@ use memchr::memchr;
 
 use self::message::Incoming;
 use super::command::{self, Command, Fault, MailParameters};
+use super::forward::{self, Attributes};
 use super::{Door, DotDecoder, Options, Reply};
-use crate::mail::{Address, Client, Envelope, Protocol, Recipient, ReversePath};
+use crate::mail::{Address, Client, Envelope, Forwarded, Protocol, Recipient, ReversePath, Tls};
 
 /// Octets of a bad line that are read over before the connection is given up.
 const SKIP_MAX: usize = 65_536;
@@ -37,6 +38,10 @@ pub enum Step {
     /// The message is whole: deliver, then answer. LMTP: one reply for each recipient
     /// of the envelope, in order; SMTP: one. The session is ready for the next message.
     MessageEnd(Envelope),
+    /// The client waits for TLS to begin: send what is gathered, forget every byte that was read
+    /// (RFC 3207 §5: whatever stands behind STARTTLS in the clear is an attack), shake hands, and
+    /// call [`Session::tls_started`]; until then the step comes again.
+    StartTls,
     /// Send this reply and close. There is no step after this one.
     Close(Reply),
 }
@@ -52,6 +57,9 @@ pub struct Session {
     options: Arc<Options>,
     peer: Option<IpAddr>,
     state: State,
+    tls: Option<Tls>,
+    trusted: bool,
+    forwarded: Forwarded,
     steps: VecDeque<Step>,
     hello: Option<Hello>,
     transaction: Option<Transaction>,
@@ -73,6 +81,8 @@ enum State {
     Skip { after_cr: bool, octets: usize },
     /// A recipient is being looked up.
     Lookup(Recipient),
+    /// STARTTLS was answered, and TLS has not begun.
+    StartTls,
     /// DATA was read, and no 354 given yet.
     DataBegin,
     /// The next bytes are lines of the message.
@@ -112,12 +122,30 @@ impl Session {
         Session {
             options,
             peer,
+            tls: None,
+            trusted: false,
+            forwarded: Forwarded::default(),
             state: State::Command,
             steps: VecDeque::new(),
             hello: None,
             transaction: None,
             errors: 0,
             idle_commands: 0,
+        }
+    }
+
+    /// The peer may say for whom it speaks, by XCLIENT and XFORWARD.
+    pub fn trust_peer(&mut self) {
+        self.trusted = true;
+    }
+
+    /// TLS has begun: after [`Step::StartTls`], or before the greeting where the door speaks TLS from
+    /// the start. What the client said before does not count (RFC 3207 §4.2).
+    pub fn tls_started(&mut self, tls: Tls) {
+        self.tls = Some(tls);
+        self.begin_anew();
+        if matches!(self.state, State::StartTls) {
+            self.state = State::Command;
         }
     }
 
@@ -199,17 +227,23 @@ impl Session {
     #[must_use]
     pub fn client(&self) -> Client {
         let extended = self.hello.as_ref().is_some_and(|hello| hello.extended);
-        let protocol = match (self.options.door, self.smtputf8()) {
-            (Door::Lmtp, false) => Protocol::Lmtp,
-            (Door::Lmtp, true) => Protocol::Utf8Lmtp,
-            (Door::Smtp, true) => Protocol::Utf8Smtp,
-            (Door::Smtp, false) if extended => Protocol::Esmtp,
-            (Door::Smtp, false) => Protocol::Smtp,
+        let protocol = match (self.options.door, self.smtputf8(), self.tls.is_some()) {
+            (Door::Lmtp, false, false) => Protocol::Lmtp,
+            (Door::Lmtp, false, true) => Protocol::Lmtps,
+            (Door::Lmtp, true, false) => Protocol::Utf8Lmtp,
+            (Door::Lmtp, true, true) => Protocol::Utf8Lmtps,
+            (Door::Smtp, true, false) => Protocol::Utf8Smtp,
+            (Door::Smtp, true, true) => Protocol::Utf8Smtps,
+            (Door::Smtp, false, false) if extended => Protocol::Esmtp,
+            (Door::Smtp, false, true) if extended => Protocol::Esmtps,
+            (Door::Smtp, false, _) => Protocol::Smtp,
         };
         Client {
             helo: self.hello.as_ref().map_or_else(String::new, |hello| hello.name.clone()),
             address: self.peer,
             protocol,
+            tls: self.tls.clone(),
+            forwarded: self.forwarded.clone(),
         }
     }
 
@@ -219,6 +253,10 @@ impl Session {
             State::Skip { after_cr, octets } => self.skip(input, *after_cr, *octets),
             State::Lookup(recipient) => {
                 self.steps.push_back(Step::Recipient(recipient.clone()));
+                Advance::Consumed(0)
+            }
+            State::StartTls => {
+                self.steps.push_back(Step::StartTls);
                 Advance::Consumed(0)
             }
             State::DataBegin => {
@@ -298,6 +336,13 @@ impl Session {
     }
 
     fn obey(&mut self, command: Command) {
+        if self.options.require_tls && self.tls.is_none() && !may_precede_tls(&command) {
+            // Octets of a chunk are read over all the same.
+            if let Command::Bdat(chunk) = command {
+                return self.begin_chunk(chunk);
+            }
+            return self.bad(Reply::new(530, (5, 7, 0), "Say STARTTLS first"));
+        }
         match command {
             Command::Hello { name, extended } => self.hello(name, extended),
             Command::Mail { .. } if self.hello.is_none() => self.bad(out_of_order("Say hello first")),
@@ -306,7 +351,7 @@ impl Session {
                 reverse_path,
                 parameters,
             } => self.mail(reverse_path, parameters),
-            Command::Rcpt(address) => self.rcpt(address),
+            Command::Rcpt(recipient) => self.rcpt(recipient),
             Command::Data => self.begin_data(),
             Command::Bdat(chunk) => self.begin_chunk(chunk),
             Command::Rset => {
@@ -317,6 +362,9 @@ impl Session {
             // RFC 5321 §3.5.3: nobody is told who lives here.
             Command::Vrfy => self.reply_without_mail(Reply::new(252, (2, 0, 0), "Send mail and see")),
             Command::Help => self.reply_without_mail(Reply::new(214, (2, 0, 0), "See RFC 5321 and RFC 2033")),
+            Command::StartTls => self.start_tls(),
+            Command::Xclient(attributes) => self.xclient(&attributes),
+            Command::Xforward(attributes) => self.xforward(attributes),
             Command::Quit => self.close(Reply::new(221, (2, 0, 0), "Bye")),
         }
     }
@@ -330,7 +378,16 @@ impl Session {
             text.push_str("\nPIPELINING");
             // RFC 1870 §4: 0 stands for no fixed limit.
             text.push_str(&format!("\nSIZE {}", self.options.message_size));
-            text.push_str("\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nCHUNKING");
+            text.push_str("\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nCHUNKING\nBINARYMIME\nDSN");
+            if self.options.door == Door::Smtp {
+                text.push_str("\nPRDR");
+            }
+            if self.offers_tls() {
+                text.push_str("\nSTARTTLS");
+            }
+            if self.trusted {
+                text.push_str(&format!("\n{}\n{}", forward::XCLIENT, forward::XFORWARD));
+            }
         }
         self.reply_without_mail(Reply::plain(250, &text));
     }
@@ -357,7 +414,8 @@ impl Session {
         self.reply_without_mail(Reply::new(250, (2, 1, 0), "OK"));
     }
 
-    fn rcpt(&mut self, address: Address) {
+    fn rcpt(&mut self, recipient: Recipient) {
+        let address = &recipient.address;
         let Some(transaction) = &self.transaction else {
             return self.bad(out_of_order("MAIL comes first"));
         };
@@ -371,13 +429,10 @@ impl Session {
         if !transaction.parameters.smtputf8 && !address.is_ascii() {
             return self.reply_without_mail(needs_smtputf8());
         }
-        if !self.may_be_bare(&address) {
+        if !self.may_be_bare(address) {
             return self.bad(Reply::new(501, (5, 1, 3), "The recipient address needs a domain"));
         }
-        self.state = State::Lookup(Recipient {
-            address,
-            original: None,
-        });
+        self.state = State::Lookup(recipient);
     }
 
     // RFC 5321 §4.5.1: SMTP has `<postmaster>` alone; to LMTP system users are known by their names.
@@ -397,7 +452,60 @@ impl Session {
         }
     }
 
+    fn offers_tls(&self) -> bool {
+        self.options.starttls && self.tls.is_none()
+    }
+
+    fn start_tls(&mut self) {
+        if !self.options.starttls {
+            return self.bad(Reply::new(502, (5, 5, 1), "Command not implemented"));
+        }
+        if self.tls.is_some() {
+            return self.bad(out_of_order("TLS has begun already"));
+        }
+        if self.transaction.is_some() {
+            return self.bad(out_of_order("STARTTLS is not for the middle of a message"));
+        }
+        self.reply(Reply::new(220, (2, 0, 0), "Begin TLS"));
+        self.state = State::StartTls;
+    }
+
+    // The client in whose name the peer speaks from now on: it is greeted as one that has just come.
+    fn xclient(&mut self, attributes: &Attributes) {
+        if let Some(refusal) = self.refuses_to_hear() {
+            return self.bad(refusal);
+        }
+        if let Some(address) = attributes.address() {
+            self.peer = address;
+        }
+        self.begin_anew();
+        let greeting = self.greeting();
+        self.reply_without_mail(greeting);
+    }
+
+    fn xforward(&mut self, attributes: Attributes) {
+        if let Some(refusal) = self.refuses_to_hear() {
+            return self.bad(refusal);
+        }
+        attributes.add_to(&mut self.forwarded);
+        self.reply_without_mail(Reply::new(250, (2, 0, 0), "OK"));
+    }
+
+    fn refuses_to_hear(&self) -> Option<Reply> {
+        match (self.trusted, &self.transaction) {
+            (false, _) => Some(Reply::new(550, (5, 7, 0), "You may not speak for others")),
+            (true, Some(_)) => Some(out_of_order("Say this before MAIL")),
+            (true, None) => None,
+        }
+    }
+
+    fn begin_anew(&mut self) {
+        self.reset();
+        self.hello = None;
+    }
+
     fn reset(&mut self) {
+        self.forwarded = Forwarded::default();
         let message = self.transaction.take().and_then(|transaction| transaction.message);
         if message.is_some_and(|message| message.refusal.is_none()) {
             self.steps.push_back(Step::MessageDropped);
@@ -427,6 +535,14 @@ impl Session {
     fn close(&mut self, reply: Reply) {
         self.state = State::Closed(reply);
     }
+}
+
+// RFC 3207 §4: NOOP, EHLO, STARTTLS and QUIT; RSET and HELP do no harm.
+fn may_precede_tls(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Hello { .. } | Command::Noop | Command::StartTls | Command::Quit | Command::Rset | Command::Help
+    )
 }
 
 fn out_of_order(text: &str) -> Reply {

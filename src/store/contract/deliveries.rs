@@ -53,11 +53,7 @@ pub(super) fn a_message_knows_its_delivery(at: &Fixture) {
     let trace = Trace {
         return_path: ReversePath::Address("bob@example.org".parse().unwrap()),
         received: Some(Received {
-            client: Client {
-                helo: "client.example.org".to_owned(),
-                address: None,
-                protocol: Protocol::Lmtp,
-            },
+            client: Client::new("client.example.org", None, Protocol::Lmtp),
             hostname: "mx.example.org".to_owned(),
             id: id.clone(),
             recipient: Some("ann@example.org".parse().unwrap()),

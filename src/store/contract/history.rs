@@ -43,11 +43,7 @@ fn publish(at: &Fixture, key: u64, id: &DeliveryId, message_id: &str, mailboxes:
     let trace = Trace {
         return_path: ReversePath::Null,
         received: Some(Received {
-            client: Client {
-                helo: String::new(),
-                address: None,
-                protocol: Protocol::Lmtp,
-            },
+            client: Client::new("", None, Protocol::Lmtp),
             hostname: "mx.example.org".to_owned(),
             id: id.clone(),
             recipient: None,

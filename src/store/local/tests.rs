@@ -735,11 +735,7 @@ fn an_account_that_was_moved_away_gets_no_delivery_by_its_old_name() {
 fn a_message_for_several_is_written_once() {
     let home = Home::new();
     let message = Message::from_bytes("Subject: to all\r\n\r\nbody\r\n");
-    let client = Client {
-        protocol: Protocol::Lmtp,
-        address: None,
-        helo: "mx".to_owned(),
-    };
+    let client = Client::new("mx", None, Protocol::Lmtp);
     let letter = |recipient: Option<&str>| {
         let recipient = recipient.map(|recipient| recipient.parse().unwrap());
         let received = Received {
