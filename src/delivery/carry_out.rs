@@ -8,6 +8,7 @@ use crate::store::{Published, Remembered, Step, StoreError};
 use super::errand::Errand;
 use super::failure::{Failure, over_quota};
 use super::notices::placements;
+use super::outward::Redirected;
 use super::quota::Room;
 use super::{Delivery, Sorter};
 
@@ -164,7 +165,11 @@ impl Sorter {
             return Ok((outcome, Vec::new()));
         }
         let mut staged = copies.stage(delivery)?;
-        let (redirected, kept) = self.reach_out(delivery, &wishes, !copies.is_empty())?;
+        let Redirected {
+            to: redirected,
+            kept,
+            silent,
+        } = self.reach_out(delivery, &wishes, !copies.is_empty())?;
         if kept && copies.keep_in_inbox(delivery) {
             // Staged anew: what was staged, nobody has seen yet.
             staged = copies.stage(delivery)?;
@@ -192,6 +197,7 @@ impl Sorter {
         if !matches!(outcome, Outcome::Delivered { again: true, .. }) {
             errands.extend(self.replies(delivery, wishes.vacations));
             errands.extend(self.notifications(delivery, wishes.notifications));
+            errands.extend(self.tell_delivered(delivery, &outcome, silent));
         }
         if matches!(&outcome, Outcome::Delivered { placements, .. } if !placements.is_empty())
             && self.watches(delivery.found)
@@ -202,12 +208,13 @@ impl Sorter {
     }
 
     // Answers who got it, and whether a copy must stay here because somebody did not.
-    fn reach_out(&self, delivery: &Delivery<'_>, wishes: &Wishes, filed: bool) -> Result<(Vec<String>, bool), Failure> {
-        let (mut redirected, kept) = self.redirect(delivery, &wishes.redirects)?;
-        let elsewhere = filed || kept || !redirected.is_empty();
+    fn reach_out(&self, delivery: &Delivery<'_>, wishes: &Wishes, filed: bool) -> Result<Redirected, Failure> {
+        let mut done = self.redirect(delivery, &wishes.redirects)?;
+        let elsewhere = filed || done.kept || !done.to.is_empty();
         let (piped, kept_too) = self.pipe(delivery, &wishes.pipes, elsewhere)?;
-        redirected.extend(piped);
-        Ok((redirected, kept || kept_too))
+        done.to.extend(piped);
+        done.kept |= kept_too;
+        Ok(done)
     }
 
     // Asked before what cannot be undone, and before a refusal: was all of it done before?

@@ -37,8 +37,8 @@ enum Task {
 
 /// Mail of our own making.
 pub(super) struct Mail {
-    /// What it is: a reply of `vacation`, or a notification.
-    pub(super) kind: ActionKind,
+    /// What it is: a reply of `vacation`, or a notification; none for a delivery status notification.
+    pub(super) kind: Option<ActionKind>,
     pub(super) to: Vec<Address>,
     pub(super) content: Content,
     pub(super) fcc: Option<Fcc>,
@@ -46,7 +46,8 @@ pub(super) struct Mail {
 
 impl Errand {
     pub(super) fn send(delivery: &Delivery<'_>, mail: Mail) -> Errand {
-        let note = delivery.chronicle.for_errand(mail.kind).map(|action| Note {
+        let action = mail.kind.and_then(|kind| delivery.chronicle.for_errand(kind));
+        let note = action.map(|action| Note {
             recipient: delivery.recipient.address.to_string(),
             action,
         });
@@ -54,6 +55,17 @@ impl Errand {
             note,
             ..Errand::new(delivery, Task::Send(mail))
         }
+    }
+
+    /// A delivery status notification.
+    pub(super) fn tell(delivery: &Delivery<'_>, sender: Address, content: Content) -> Errand {
+        let mail = Mail {
+            kind: None,
+            to: vec![sender],
+            content,
+            fcc: None,
+        };
+        Errand::new(delivery, Task::Send(mail))
     }
 
     /// Warnings about the quota, where thresholds were crossed.
@@ -97,8 +109,9 @@ impl Mail {
     // By what name the log knows it.
     fn what(&self) -> &'static str {
         match self.kind {
-            ActionKind::Vacation => "vacation reply",
-            _ => "notification",
+            Some(ActionKind::Vacation) => "vacation reply",
+            Some(_) => "notification",
+            None => "delivery status notification",
         }
     }
 }

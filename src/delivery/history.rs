@@ -277,7 +277,7 @@ fn whole(delivery: &Delivery<'_>, ending: Ending, actions: Vec<PastAction>) -> R
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Record::Whole(Box::new(PastDelivery {
         id: parcel.id.clone(),
-        queue_id: queue_id(header, host),
+        queue_id: client.forwarded.queue_id.clone().or_else(|| queue_id(header, host)),
         time: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
         reverse_path: parcel.envelope.reverse_path.to_string(),
         recipient: recipient.address.to_string(),

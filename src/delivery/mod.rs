@@ -14,6 +14,7 @@
 mod apply;
 mod carry_out;
 mod copies;
+mod delivered;
 mod errand;
 mod failure;
 mod gate;
@@ -43,7 +44,7 @@ use crate::submission::Submitter;
 
 pub use apply::{Application, ApplyError, Deed, May, NotRedirected, REDIRECTED, Ruling, Undone};
 pub use errand::Errand;
-pub use notices::{Failed, failed};
+pub use notices::{Status, failed};
 pub use programs::Programs;
 pub use quota::QuotaWarning;
 pub use scripts::SiteScripts;
@@ -262,6 +263,9 @@ impl Sorter {
             found,
             ..
         } = delivery;
+        let client = &parcel.envelope.client;
+        let forwarded = client.forwarded.name.as_deref().or(client.forwarded.helo.as_deref());
+        let notify = recipient.dsn.notify.map(|notify| notify.to_string());
         let incoming = Incoming {
             message: &parcel.message,
             reverse_path: &parcel.envelope.reverse_path,
@@ -273,9 +277,14 @@ impl Sorter {
             hostname: &self.options.hostname,
             user: &found.user,
             transport: Transport {
-                remote_ip: parcel.envelope.client.address,
-                remote_host: Some(parcel.envelope.client.helo.as_str()).filter(|helo| !helo.is_empty()),
-                ..Transport::default()
+                // Behind an MTA the client that counts is the one that the MTA had it from.
+                remote_ip: client.forwarded.address.or(client.address),
+                remote_host: forwarded.or(Some(client.helo.as_str()).filter(|helo| !helo.is_empty())),
+                notify: notify.as_deref(),
+                orcpt: recipient.dsn.orcpt.as_deref(),
+                ret: parcel.envelope.dsn.ret.map(|ret| ret.as_str()),
+                envid: parcel.envelope.dsn.envid.as_deref(),
+                by: None,
             },
         };
         let folders = self.script_folders(found);

@@ -4,10 +4,10 @@ use crate::mail::{Address, DeliveryId, Flags, MailboxName, Outcome, Placement, Q
 use crate::message::{Letter, Message, Trace};
 use crate::sieve::{ErrorKind, FolderError, ScriptError};
 use crate::store::{Account, Publication, Published, Remembered, StoreError, Target};
-use crate::submission::SubmitError;
+use crate::submission::{Dsn, StatusAction, SubmitError};
 
-/// A recipient who did not get the message, as a notification names him.
-pub use crate::submission::Failure as Failed;
+/// What became of a message for one recipient, as a notification names it.
+pub use crate::submission::Status;
 
 use super::failure::Failure;
 use super::{Delivery, Parcel, Sorter, key};
@@ -21,17 +21,24 @@ impl Sorter {
     ///
     /// # Errors
     /// Where the notification could not be handed over.
-    pub fn report_refused(&self, parcel: &Parcel, refused: &[Failed]) -> Result<(), SubmitError> {
+    pub fn report_refused(&self, parcel: &Parcel, refused: &[Status]) -> Result<(), SubmitError> {
         let reverse_path = &parcel.envelope.reverse_path;
         let composer = self.submitter.composer();
-        let Some(content) = composer.delivery_status(reverse_path, refused, &parcel.message) else {
+        let Some(content) = composer.delivery_status((reverse_path, &parcel.envelope.dsn), refused, &parcel.message)
+        else {
             return Ok(());
         };
         let Some(sender) = reverse_path.address() else {
             return Ok(());
         };
+        // RFC 3461 §6.1: nobody is told what became of a notification.
         self.submitter
-            .submit(&ReversePath::Null, std::slice::from_ref(sender), &content)
+            .submit_with(
+                &Dsn::never(),
+                &ReversePath::Null,
+                std::slice::from_ref(sender),
+                &content,
+            )
             .map(drop)
     }
 
@@ -155,14 +162,16 @@ fn indented(text: &str) -> String {
 
 /// What a delivery status notification says of a refused recipient.
 #[must_use]
-pub fn failed(recipient: &Recipient, status: (u8, u16, u16), diagnostic: String, outcome: &Outcome) -> Failed {
+pub fn failed(recipient: &Recipient, status: (u8, u16, u16), diagnostic: String, outcome: &Outcome) -> Status {
     let explanation = match outcome {
         Outcome::Refused(crate::mail::Refusal::Rejected(reason)) => reason.clone(),
         _ => String::new(),
     };
-    Failed {
+    Status {
         recipient: recipient.address.clone(),
         original: recipient.original.clone(),
+        orcpt: recipient.dsn.orcpt.clone(),
+        action: StatusAction::Failed,
         status: format!("{}.{}.{}", status.0, status.1, status.2),
         diagnostic,
         explanation,

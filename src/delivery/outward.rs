@@ -12,14 +12,19 @@ use super::failure::Failure;
 use super::programs::Piped;
 use super::{Delivery, Sorter};
 
+/// What became of redirects.
+#[derive(Default)]
+pub(super) struct Redirected {
+    /// To whom it went.
+    pub(super) to: Vec<String>,
+    /// Whether a copy must stay here, because one was refused for good or would make a loop.
+    pub(super) kept: bool,
+    /// Whether it went where nobody tells the sender what he asked to be told.
+    pub(super) silent: bool,
+}
+
 impl Sorter {
-    // Answers to whom it was redirected, and whether a copy must stay here because a
-    // redirect was refused for good or would make a loop.
-    pub(super) fn redirect(
-        &self,
-        delivery: &Delivery<'_>,
-        redirects: &[Redirect],
-    ) -> Result<(Vec<String>, bool), Failure> {
+    pub(super) fn redirect(&self, delivery: &Delivery<'_>, redirects: &[Redirect]) -> Result<Redirected, Failure> {
         let Delivery {
             parcel,
             recipient,
@@ -29,7 +34,7 @@ impl Sorter {
             ..
         } = delivery;
         let owner = found.addresses.first().unwrap_or(&recipient.address);
-        let (mut redirected, mut kept) = (Vec::new(), false);
+        let mut done = Redirected::default();
         for redirect in redirects {
             let address = &redirect.address;
             let about = format!("redirect to {address}");
@@ -39,20 +44,23 @@ impl Sorter {
                 delivery
                     .chronicle
                     .failed(ActionKind::Redirect, &address.to_string(), why);
-                kept = true;
+                done.kept = true;
                 continue;
             }
             let step = Step::Redirected(address.clone());
             if account.step(*key, &step)?.is_none() {
                 match self.send_on(delivery, redirect) {
-                    Ok(_) => account.put_step(*key, &step, &parcel.id)?,
+                    Ok(receipt) => {
+                        account.put_step(*key, &step, &parcel.id)?;
+                        done.silent |= !(receipt.dsn && self.submitter.redirects_lead_back());
+                    }
                     Err(error) if error.kind() == Kind::Permanent => {
                         let why = Cause::of(&error).to_string();
                         self.tell_of_action(delivery, &about, &why);
                         delivery
                             .chronicle
                             .failed(ActionKind::Redirect, &address.to_string(), &why);
-                        kept = true;
+                        done.kept = true;
                         continue;
                     }
                     Err(source) => {
@@ -68,9 +76,9 @@ impl Sorter {
                 }
             }
             delivery.chronicle.done(ActionKind::Redirect, &address.to_string());
-            redirected.push(address.to_string());
+            done.to.push(address.to_string());
         }
-        Ok((redirected, kept))
+        Ok(done)
     }
 
     fn send_on(&self, delivery: &Delivery<'_>, redirect: &Redirect) -> Result<Receipt, SubmitError> {

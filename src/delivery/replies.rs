@@ -57,7 +57,7 @@ impl Sorter {
             errands.push(Errand::send(
                 delivery,
                 Mail {
-                    kind: ActionKind::Vacation,
+                    kind: Some(ActionKind::Vacation),
                     to: vec![reply.address],
                     content: self.submitter.composer().vacation(&vacation, &parcel.message),
                     fcc: reply.fcc,
@@ -105,7 +105,7 @@ impl Sorter {
             errands.push(Errand::send(
                 delivery,
                 Mail {
-                    kind: ActionKind::Notify,
+                    kind: Some(ActionKind::Notify),
                     to,
                     content: self.submitter.composer().notification(&notification, &parcel.message),
                     fcc,

@@ -234,7 +234,7 @@ impl Connection {
                 if self.lmtp {
                     consignment.lmtp_replies(utf8).await
                 } else {
-                    vec![consignment.smtp_reply(utf8).await]
+                    consignment.smtp_replies(utf8).await
                 }
             }
             Err(error) => vec![spool_failed(&error); if self.lmtp { recipients } else { 1 }],

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::task::JoinError;
 
-use crate::delivery::{Errand, Failed, Parcel, failed};
+use crate::delivery::{Errand, Parcel, Status, failed};
 use crate::directory::Found;
 use crate::mail::{Address, Cause, Deferral, DeliveryId, Envelope, Outcome, Recipient, ReversePath};
 use crate::message::{Message, SpoolError, Summary};
-use crate::smtp::{EnhancedStatus, Reply, enhanced_status, one_reply};
+use crate::smtp::{EnhancedStatus, Reply, enhanced_status, one_reply, prdr_replies};
 use crate::telemetry::{About, Line};
 
 use super::Shared;
@@ -54,18 +54,29 @@ impl Consignment {
             .collect()
     }
 
-    /// One reply for all; where some were refused, their sender gets a notification.
-    pub(super) async fn smtp_reply(self, utf8: bool) -> Reply {
+    /// One reply for all; where some were refused, their sender gets a notification. With PRDR one for each.
+    pub(super) async fn smtp_replies(self, utf8: bool) -> Vec<Reply> {
         let outcomes = self.deliver().await;
         let Parcel { id, envelope, .. } = &*self.parcel;
-        let (reply, refused) = one_reply(&outcomes, id, utf8);
-        if refused.is_empty() {
-            return reply;
+        if envelope.prdr {
+            return prdr_replies(&outcomes, id, utf8);
         }
+        let (reply, refused) = one_reply(&outcomes, id, utf8);
+        vec![self.tell_refused(&outcomes, reply, refused, utf8).await]
+    }
+
+    // The reply, once the sender is told who of several recipients was refused.
+    async fn tell_refused(&self, outcomes: &[Outcome], reply: Reply, refused: Vec<usize>, utf8: bool) -> Reply {
+        let Parcel { id, envelope, .. } = &*self.parcel;
         let failures: Vec<_> = refused
             .into_iter()
+            // RFC 3461 §4.1: who does not want to hear of failures does not.
+            .filter(|at| envelope.recipients[*at].dsn.on_failure())
             .map(|at| failure(id, &envelope.recipients[at], &outcomes[at]))
             .collect();
+        if failures.is_empty() {
+            return reply;
+        }
         let (shared, parcel) = (self.shared.clone(), self.parcel.clone());
         let reported = tokio::task::spawn_blocking(move || shared.sorter.report_refused(&parcel, &failures)).await;
         match reported {
@@ -135,7 +146,7 @@ fn deliver_one(
 }
 
 /// What a notification says of a recipient who was refused: the reply in full.
-pub(crate) fn failure(id: &DeliveryId, recipient: &Recipient, outcome: &Outcome) -> Failed {
+pub(crate) fn failure(id: &DeliveryId, recipient: &Recipient, outcome: &Outcome) -> Status {
     let diagnostic = Reply::of(outcome, id, true).to_string();
     failed(recipient, enhanced_status(outcome), diagnostic, outcome)
 }

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use crate::mail::{Address, ReversePath};
 
-pub use compose::{Composer, Failure, NamedAddress, Notification, Vacation};
+pub use compose::{Composer, NamedAddress, Notification, Status, StatusAction, Vacation};
 pub use content::Content;
 pub use error::{Kind, SubmitError};
 pub use redirect::already_redirected;
@@ -99,6 +99,8 @@ pub struct Receipt {
     pub reply: String,
     /// Those of several recipients for whom it was not taken.
     pub refused: Vec<RefusedRecipient>,
+    /// Whether the server tells the sender what he asked to be told (RFC 3461).
+    pub dsn: bool,
 }
 
 /// A recipient whom the server refused while it took the message for others.

@@ -132,7 +132,10 @@ impl Attempt<'_> {
     }
 
     fn settled(&self, report: Report) -> Result<Receipt, SubmitError> {
-        let mut receipt = Receipt::default();
+        let mut receipt = Receipt {
+            dsn: report.capabilities.dsn,
+            ..Receipt::default()
+        };
         for (address, reply) in report.recipients {
             if reply.is_positive() {
                 receipt.reply = reply.to_string();

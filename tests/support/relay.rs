@@ -12,6 +12,8 @@ use super::place::wait_until;
 pub struct Mail {
     pub from: String,
     pub to: Vec<String>,
+    /// The parameters of MAIL and RCPT, as they stood behind the paths.
+    pub parameters: String,
     /// As sent, dots unstuffed, lines ending in LF.
     pub text: String,
 }
@@ -94,6 +96,7 @@ fn converse(stream: &TcpStream, state: &Mutex<State>) -> io::Result<()> {
         let refused = answer.is_some();
         let verb = line.get(..4).unwrap_or_default().to_ascii_uppercase();
         let path = || line.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
+        let parameters = line.trim_end().rsplit('>').next().unwrap_or_default();
         match (verb.as_str(), &mut mail) {
             ("EHLO", _) if !refused => say("250-relay.example.net\r\n250-8BITMIME\r\n250 SMTPUTF8")?,
             ("DATA", Some(mail)) if !refused => {
@@ -107,11 +110,17 @@ fn converse(stream: &TcpStream, state: &Mutex<State>) -> io::Result<()> {
             }
             ("MAIL", _) if !refused => {
                 let (from, to, text) = (path(), Vec::new(), String::new());
-                mail = Some(Mail { from, to, text });
+                mail = Some(Mail {
+                    from,
+                    to,
+                    parameters: parameters.to_owned(),
+                    text,
+                });
                 say("250 2.1.0 OK")?;
             }
             ("RCPT", Some(mail)) if !refused => {
                 mail.to.push(path());
+                mail.parameters.push_str(parameters);
                 say("250 2.1.5 OK")?;
             }
             ("QUIT", _) => return say("221 2.0.0 bye"),

@@ -24,7 +24,7 @@ use field::Fields;
 pub(super) use field::ascii_form;
 pub use named_address::NamedAddress;
 pub use notification::Notification;
-pub use status::Failure;
+pub use status::{Status, StatusAction};
 pub use vacation::Vacation;
 
 /// Writes mail in this site's name.

@@ -1,57 +1,90 @@
 //! Delivery status notifications: RFC 3464 in RFC 6522, RFC 6533 for addresses beyond ASCII.
 
-use crate::mail::{Address, ReversePath};
+use std::io::Read;
+
+use crate::mail::{Address, MessageDsn, ReversePath};
 use crate::message::{Message, Summary};
 use crate::submission::Content;
 use crate::submission::compose::{Composer, Fields, ascii_form, date, text, unique};
 
 /// Bytes of the original's header that are given back.
 const HEADER_MAX: usize = 64 * 1024;
+/// Bytes of a message that is given back whole; of a larger one its header comes back (RFC 3461 §4.3).
+const MESSAGE_MAX: u64 = 256 * 1024;
 /// Characters kept of a diagnostic.
 const DIAGNOSTIC_MAX: usize = 900;
 
-/// One recipient who did not get the message.
+/// What became of the message for one recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct Status {
     /// RCPT TO.
     pub recipient: Address,
-    /// The address before aliases, where known (RFC 3464 §2.3.1).
+    /// The address before aliases, where known.
     pub original: Option<Address>,
+    /// The recipient as the sender wrote it (RFC 3464 §2.3.1), as [`crate::mail::RecipientDsn::orcpt`].
+    pub orcpt: Option<String>,
+    /// What was done.
+    pub action: StatusAction,
     /// The enhanced status code, such as `5.2.2` (RFC 3463).
     pub status: String,
-    /// The reply as SMTP would have given it, such as `552 5.2.2 The mailbox is full`.
+    /// The reply as SMTP would have given it, such as `552 5.2.2 The mailbox is full`; empty: none.
     pub diagnostic: String,
     /// Words for the sender: why, and for a rejected message the script's reason.
     pub explanation: String,
 }
 
+/// Action (RFC 3464 §2.3.3); of the delayed and the expanded only an MTA can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusAction {
+    /// It will not be delivered.
+    Failed,
+    /// It is delivered.
+    Delivered,
+    /// It was handed to a system that does not tell what becomes of it.
+    Relayed,
+}
+
+impl StatusAction {
+    fn as_str(self) -> &'static str {
+        match self {
+            StatusAction::Failed => "failed",
+            StatusAction::Delivered => "delivered",
+            StatusAction::Relayed => "relayed",
+        }
+    }
+}
+
 impl Composer {
-    /// Tells the sender who did not get `original`; also the bounce of a rejected message
-    /// (RFC 5429 §2.1). Sent with the null reverse path to `reverse_path`.
+    /// Tells the sender what became of `original`, all of `recipients` alike: the bounce of a message that was
+    /// refused or rejected (RFC 5429 §2.1), or that it was delivered. Sent with the null reverse path to
+    /// `reverse_path`.
     ///
     /// None for the null reverse path, which is never answered (RFC 5321 §6.1), and where
-    /// nothing failed.
+    /// there is nothing to tell.
     #[must_use]
     pub fn delivery_status(
         &self,
-        reverse_path: &ReversePath,
-        failures: &[Failure],
+        (reverse_path, dsn): (&ReversePath, &MessageDsn),
+        recipients: &[Status],
         original: &Message,
     ) -> Option<Content> {
         let sender = reverse_path.address()?;
-        if failures.is_empty() {
-            return None;
-        }
+        let action = recipients.first()?.action;
         // RFC 6533 §3: a sender with an ASCII address may read his mail where nothing but ASCII
         // arrives; one with another address cannot.
         let global = !sender.is_ascii();
         let boundary = format!("=_{}", unique());
-        let mut fields = self.report_fields(sender, original, &boundary);
+        let mut fields = self.report_fields(action, sender, original, &boundary);
         part(&mut fields, &boundary);
-        fields.text_body(&self.explanation(failures));
+        fields.text_body(&self.explanation(action, recipients));
         part(&mut fields, &boundary);
-        self.machine_part(&mut fields, failures, global);
-        if let Some(header) = original_header(original) {
+        self.machine_part(&mut fields, dsn, recipients, global);
+        // RFC 3461 §4.3: RET is for notifications of failure.
+        let wanted = action == StatusAction::Failed && dsn.wants_all_back();
+        if let Some(whole) = wanted.then(|| whole(original)).flatten() {
+            part(&mut fields, &boundary);
+            message_part(&mut fields, &whole);
+        } else if let Some(header) = original_header(original) {
             part(&mut fields, &boundary);
             header_part(&mut fields, &header, global);
         }
@@ -59,8 +92,12 @@ impl Composer {
         Some(Content::new(fields.finish()))
     }
 
-    fn report_fields(&self, sender: &Address, original: &Message, boundary: &str) -> Fields {
-        let subject = "Your message could not be delivered";
+    fn report_fields(&self, action: StatusAction, sender: &Address, original: &Message, boundary: &str) -> Fields {
+        let subject = match action {
+            StatusAction::Failed => "Your message could not be delivered",
+            StatusAction::Delivered => "Your message was delivered",
+            StatusAction::Relayed => "Your message was sent on",
+        };
         let mut fields = self.fields(&self.postmaster(), &[sender.clone().into()], subject, "auto-replied");
         fields.thread(&Summary::of(original.header(), original.structure()));
         let content_type = format!("multipart/report; report-type=delivery-status; boundary=\"{boundary}\"");
@@ -69,16 +106,20 @@ impl Composer {
         fields
     }
 
-    fn explanation(&self, failures: &[Failure]) -> String {
-        let mut words = format!(
-            "This is the mail system at {}.\n\n\
-             Your message was not delivered to the following recipients; nobody will try again.\n",
-            self.hostname
-        );
-        for failure in failures {
-            let address = failure.original.as_ref().unwrap_or(&failure.recipient);
+    fn explanation(&self, action: StatusAction, recipients: &[Status]) -> String {
+        let what = match action {
+            StatusAction::Failed => "was not delivered to the following recipients; nobody will try again.",
+            StatusAction::Delivered => "was delivered to the following recipients, as you asked to be told.",
+            StatusAction::Relayed => {
+                "was sent on for the following recipients, to a mail system that does not tell\n\
+                 what becomes of it. You asked to be told of its delivery; this is all there is to tell."
+            }
+        };
+        let mut words = format!("This is the mail system at {}.\n\nYour message {what}\n", self.hostname);
+        for status in recipients {
+            let address = status.original.as_ref().unwrap_or(&status.recipient);
             words.push_str(&format!("\n<{address}>\n"));
-            for line in failure.explanation.lines() {
+            for line in status.explanation.lines() {
                 words.push_str(&format!("    {line}\n"));
             }
         }
@@ -86,7 +127,7 @@ impl Composer {
     }
 
     // RFC 3464 §2: the fields of the message, then those of each recipient, empty lines between.
-    fn machine_part(&self, fields: &mut Fields, failures: &[Failure], global: bool) {
+    fn machine_part(&self, fields: &mut Fields, dsn: &MessageDsn, recipients: &[Status], global: bool) {
         let (kind, encoding) = match global {
             true => ("message/global-delivery-status", "8bit"),
             false => ("message/delivery-status", "7bit"),
@@ -94,20 +135,23 @@ impl Composer {
         fields.plain("Content-Type", kind);
         fields.plain("Content-Transfer-Encoding", encoding);
         fields.end();
+        if let Some(envid) = &dsn.envid {
+            fields.plain("Original-Envelope-Id", &diagnostic(envid, global));
+        }
         fields.plain("Reporting-MTA", &format!("dns; {}", self.hostname));
         fields.plain("Arrival-Date", &date());
-        for failure in failures {
+        for recipient in recipients {
             fields.end();
-            if let Some(original) = &failure.original {
-                fields.plain("Original-Recipient", &typed_address(original, global));
+            if let Some(original) = original_recipient(recipient, global) {
+                fields.plain("Original-Recipient", &original);
             }
-            fields.plain("Final-Recipient", &typed_address(&failure.recipient, global));
-            fields.plain("Action", "failed");
-            fields.plain("Status", &status(&failure.status));
-            fields.plain(
-                "Diagnostic-Code",
-                &format!("smtp; {}", diagnostic(&failure.diagnostic, global)),
-            );
+            fields.plain("Final-Recipient", &typed_address(&recipient.recipient, global));
+            fields.plain("Action", recipient.action.as_str());
+            fields.plain("Status", &status(&recipient.status, recipient.action));
+            if !recipient.diagnostic.is_empty() {
+                let diagnostic = diagnostic(&recipient.diagnostic, global);
+                fields.plain("Diagnostic-Code", &format!("smtp; {diagnostic}"));
+            }
         }
     }
 }
@@ -125,12 +169,27 @@ fn typed_address(address: &Address, global: bool) -> String {
     }
 }
 
+// RFC 3464 §2.3.1: as it was given with ORCPT, even where that is no address of mail.
+fn original_recipient(status: &Status, global: bool) -> Option<String> {
+    if let Some(original) = &status.original {
+        return Some(typed_address(original, global));
+    }
+    let (kind, address) = status.orcpt.as_deref()?.split_once(';')?;
+    let legible = |c: char| if c.is_ascii() || global { c } else { '?' };
+    Some(format!("{kind}; {}", address.chars().map(legible).collect::<String>()))
+}
+
 // RFC 3464 §2.3.4, RFC 3463 §2: three numbers. Anything else would make the field unreadable.
-fn status(status: &str) -> String {
+fn status(status: &str, action: StatusAction) -> String {
+    let class = if action == StatusAction::Failed { "5" } else { "2" };
     let numbers: Vec<_> = status.split('.').collect();
     let is_number = |text: &&str| (1..=3).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-    let valid = numbers.len() == 3 && numbers.iter().all(is_number) && numbers[0] == "5";
-    if valid { status.to_owned() } else { "5.0.0".to_owned() }
+    let valid = numbers.len() == 3 && numbers.iter().all(is_number) && numbers[0] == class;
+    if valid {
+        status.to_owned()
+    } else {
+        format!("{class}.0.0")
+    }
 }
 
 fn diagnostic(text: &str, global: bool) -> String {
@@ -156,6 +215,27 @@ fn original_header(original: &Message) -> Option<Vec<u8>> {
         header.extend_from_slice(line);
     }
     Some(header)
+}
+
+/// The message, where it is not too large to go back and can be read.
+fn whole(original: &Message) -> Option<Vec<u8>> {
+    if original.size() > MESSAGE_MAX {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    original.reader().read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+// RFC 2046 §5.2.1: a message in a message is encoded in no other way.
+fn message_part(fields: &mut Fields, message: &[u8]) {
+    fields.plain("Content-Type", "message/rfc822");
+    fields.plain(
+        "Content-Transfer-Encoding",
+        if message.is_ascii() { "7bit" } else { "8bit" },
+    );
+    fields.end();
+    fields.raw(message);
 }
 
 // RFC 6522 §4: text/rfc822-headers, quoted-printable where broken headers need it;
@@ -187,20 +267,26 @@ mod tests {
         Address::parse(text).unwrap()
     }
 
-    fn failure(recipient: &str) -> Failure {
-        Failure {
+    fn failure(recipient: &str) -> Status {
+        Status {
             recipient: address(recipient),
             original: None,
+            orcpt: None,
+            action: StatusAction::Failed,
             status: "5.7.1".to_owned(),
             diagnostic: "550 5.7.1 Größe\r\nBcc: x@y".to_owned(),
             explanation: "The recipient refuses it:\r\nnot on a Sunday".to_owned(),
         }
     }
 
-    fn report(sender: &str, failures: &[Failure], original: &[u8]) -> String {
+    fn report(sender: &str, failures: &[Status], original: &[u8]) -> String {
+        report_with(&MessageDsn::default(), sender, failures, original)
+    }
+
+    fn report_with(dsn: &MessageDsn, sender: &str, failures: &[Status], original: &[u8]) -> String {
         let sender = ReversePath::Address(address(sender));
         let original = Message::from_bytes(original);
-        let content = composer().delivery_status(&sender, failures, &original).unwrap();
+        let content = composer().delivery_status((&sender, dsn), failures, &original).unwrap();
         bytes(&content)
     }
 
@@ -223,11 +309,19 @@ mod tests {
         let original = Message::from_bytes("A: b\r\n\r\n".as_bytes());
         assert!(
             composer()
-                .delivery_status(&ReversePath::Null, &[failure("a@b")], &original)
+                .delivery_status(
+                    (&ReversePath::Null, &MessageDsn::default()),
+                    &[failure("a@b")],
+                    &original
+                )
                 .is_none()
         );
         let sender = ReversePath::Address(address("a@b"));
-        assert!(composer().delivery_status(&sender, &[], &original).is_none());
+        assert!(
+            composer()
+                .delivery_status((&sender, &MessageDsn::default()), &[], &original)
+                .is_none()
+        );
     }
 
     #[test]
@@ -305,6 +399,47 @@ mod tests {
     }
 
     #[test]
+    fn a_sender_hears_what_he_asked_for() {
+        let dsn = MessageDsn {
+            ret: Some(crate::mail::Ret::Full),
+            envid: Some("QQ 1".to_owned()),
+        };
+        let mut recipient = failure("ann@example.org");
+        recipient.orcpt = Some("x400;/S=ann/".to_owned());
+        let original = "Subject: x\r\n\r\nthe body\r\n".as_bytes();
+        let bounced = report_with(&dsn, "bob@example.com", &[recipient.clone()], original);
+        check(&bounced);
+        assert!(
+            bounced.contains("\r\nOriginal-Envelope-Id: QQ 1\r\nReporting-MTA:"),
+            "{bounced}"
+        );
+        assert!(
+            bounced.contains("\r\nOriginal-Recipient: x400; /S=ann/\r\n"),
+            "{bounced}"
+        );
+        assert!(
+            bounced.contains("message/rfc822\r\nContent-Transfer-Encoding: 7bit\r\n\r\nSubject: x\r\n\r\nthe body\r\n"),
+            "{bounced}"
+        );
+        let large = [original, &b"x".repeat(300 * 1024)].concat();
+        let bounced = report_with(&dsn, "bob@example.com", &[recipient.clone()], &large);
+        assert!(
+            bounced.contains("text/rfc822-headers") && bounced.len() < 4096,
+            "{bounced}"
+        );
+        (recipient.action, recipient.diagnostic) = (StatusAction::Delivered, String::new());
+        recipient.status = "2.1.5".to_owned();
+        let told = report_with(&dsn, "bob@example.com", &[recipient], original);
+        check(&told);
+        assert!(told.contains("\r\nAction: delivered\r\nStatus: 2.1.5\r\n"), "{told}");
+        assert!(
+            told.contains("text/rfc822-headers") && !told.contains("Diagnostic-Code"),
+            "{told}"
+        );
+        assert!(told.contains("Subject: Your message was delivered"), "{told}");
+    }
+
+    #[test]
     fn statuses() {
         for (given, written) in [
             ("5.2.2", "5.2.2"),
@@ -314,7 +449,7 @@ mod tests {
             ("5.x.2", "5.0.0"),
             ("", "5.0.0"),
         ] {
-            assert_eq!(status(given), written);
+            assert_eq!(status(given, StatusAction::Failed), written);
         }
     }
 }
