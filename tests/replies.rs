@@ -252,6 +252,65 @@ fn assert_bounce(bounce: &Mail, refused: &[&str]) {
     }
 }
 
+// RFC 5965, with the null sender and no answer to it.
+#[test]
+fn a_report_leaves_behind_the_delivery() {
+    let place = Place::new();
+    let relay = Relay::new();
+    let script = "require [\"vnd.dovecot.report\", \"fileinto\", \"mailbox\"];\n\
+        report \"abuse\" \"It slipped through.\" \"desk@example.net\";\n\
+        report \"abuse\" \"to myself\" \"ann@example.org\";\nfileinto :create \"Junk\";\n";
+    let postroom = site(&place, &relay, &[("ann", script)]);
+    let message = numbered(1).replace("body", "Grüße");
+    assert_eq!(postroom.send(SENDER, &[ANN], &message)[0].code, 250);
+    let report = relay.awaited();
+    assert_eq!(
+        (report.from.as_str(), report.to.as_slice()),
+        ("", &["desk@example.net".to_owned()][..])
+    );
+    for words in [
+        "Subject: FW: question 1",
+        "Auto-Submitted: auto-generated (report)",
+        "Content-Type: multipart/report; report-type=feedback-report;",
+        "It slipped through.",
+        "Content-Type: message/feedback-report",
+        "Feedback-Type: abuse",
+        "Original-Mail-From: <s@example.net>",
+        "Original-Rcpt-To: <ann@example.org>",
+        "Reporting-MTA: dns; mx.example.org",
+        "Content-Type: message/rfc822",
+        "Content-Transfer-Encoding: 8bit",
+    ] {
+        assert!(report.text.contains(words), "no {words:?} in\n{}", report.text);
+    }
+    let held = message.replace("\r\n", "\n");
+    assert!(report.text.contains(&format!("\n\n{held}\n--=_")), "{}", report.text);
+    // Nobody reports a report; and a server that takes none holds nothing up.
+    assert_eq!(
+        postroom.send("", &[ANN], &report.text.replace('\n', "\r\n"))[0].code,
+        250
+    );
+    relay.answer("RCPT", "550 5.1.1 no such desk");
+    assert_eq!(postroom.send(SENDER, &[ANN], &numbered(2))[0].code, 250);
+    wait_until("what came of it is written down", || {
+        let told = postroom.run(&["explain", ANN, "2@example.net"]);
+        String::from_utf8_lossy(&told).contains("not reported to desk@example.net: ")
+    });
+    assert_eq!(postroom.count(ANN, "Junk"), 3);
+    assert!(relay.taken().is_empty());
+    for (id, words) in [
+        ("1@example.net", "  reported to desk@example.net  "),
+        (
+            "1@example.net",
+            "  not reported to ann@example.org: it is an own address\n",
+        ),
+        ("2@example.net", "  filed into Junk (uid 3)  "),
+    ] {
+        let told = String::from_utf8_lossy(&postroom.run(&["explain", ANN, id])).into_owned();
+        assert!(told.contains(words), "no {words:?} in\n{told}");
+    }
+}
+
 #[test]
 fn deliver_bounces_by_itself_or_leaves_it() {
     let place = Place::new();

@@ -218,6 +218,7 @@ fn words(action: &PastAction, spoken: &dyn Fn(&str) -> String) -> String {
         (ActionKind::Notify, ActionResult::Done) => format!("notification sent to {target}"),
         (ActionKind::Notify, _) if target.is_empty() => "no notification".to_owned(),
         (ActionKind::Notify, _) => format!("no notification to {target}"),
+        (ActionKind::Report, _) => format!("{}reported to {target}", not(done)),
         (ActionKind::Pipe, _) => format!("{}given to the program {target}", not(done)),
         (ActionKind::Error, _) => format!("a script failed: {target}"),
         (ActionKind::Remark, _) => target.to_owned(),

@@ -226,7 +226,7 @@ section! {
         after: Vec<PathBuf> as List<PathTo> = [], shown ["/etc/postroom/filters/after"];
         /// The script of users without one.
         default: Option<PathBuf> as Optional<PathTo> = none, shown "/etc/postroom/filters/default.sieve";
-        /// How often a script may redirect one message; more is an error of the script.
+        /// To how many addresses scripts may redirect or report one message; more is an error of the script.
         max_redirects: usize as Number = 4;
         /// The days of `vacation` without `:days`, in which a sender gets one reply.
         vacation_days: usize as Count = 7;

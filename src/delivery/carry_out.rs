@@ -1,8 +1,7 @@
 //! Carrying out a plan: stage, submit, publish, and then what holds nothing up.
 
-use crate::mail::{Address, Flags, MailboxName, Outcome, Refusal, SpecialUse};
-use crate::message::Message;
-use crate::sieve::{Action, Fcc, Plan, RedirectDsn, VacationReply};
+use crate::mail::{MailboxName, Outcome, Refusal};
+use crate::sieve::{FeedbackReport, Plan};
 use crate::store::{Published, Remembered, Step, StoreError};
 
 use super::errand::Errand;
@@ -10,146 +9,16 @@ use super::failure::{Failure, over_quota};
 use super::notices::placements;
 use super::outward::Redirected;
 use super::quota::Room;
+use super::wishes::{Notify, Wishes};
 use super::{Delivery, Sorter};
-
-/// A plan sorted by stroke.
-#[derive(Default)]
-pub(super) struct Wishes {
-    pub(super) files: Vec<Filing>,
-    pub(super) redirects: Vec<Redirect>,
-    pub(super) pipes: Vec<Pipe>,
-    pub(super) vacations: Vec<VacationReply>,
-    pub(super) notifications: Vec<Notify>,
-    pub(super) remember: Vec<(Remembered, u64)>,
-}
-
-/// A copy for a mailbox, as a script wants it.
-pub(super) struct Filing {
-    pub(super) mailbox: MailboxName,
-    pub(super) flags: Flags,
-    pub(super) create: bool,
-    pub(super) special_use: Option<SpecialUse>,
-    pub(super) edition: Option<Message>,
-}
-
-/// A redirect.
-pub(super) struct Redirect {
-    pub(super) address: Address,
-    pub(super) dsn: RedirectDsn,
-    pub(super) edition: Option<Message>,
-}
-
-/// A message for a program.
-pub(super) struct Pipe {
-    pub(super) program: String,
-    pub(super) arguments: Vec<String>,
-    pub(super) attempt: bool,
-    pub(super) edition: Option<Message>,
-}
-
-/// A notification.
-pub(super) struct Notify {
-    pub(super) method: String,
-    pub(super) addresses: Vec<Address>,
-    pub(super) from: Option<String>,
-    pub(super) message: String,
-    pub(super) importance: u8,
-    pub(super) fcc: Option<Fcc>,
-}
-
-impl Wishes {
-    // A plan that rejects wants nothing else; its reason comes back as the error.
-    fn of(plan: Plan, keep_in: &MailboxName) -> Result<Wishes, String> {
-        let mut wishes = Wishes::default();
-        for planned in plan.actions {
-            let edition = planned.edition;
-            match planned.action {
-                Action::Keep { flags } => wishes.files.push(Filing {
-                    mailbox: keep_in.clone(),
-                    flags,
-                    create: true,
-                    special_use: None,
-                    edition,
-                }),
-                Action::FileInto {
-                    mailbox,
-                    flags,
-                    create,
-                    special_use,
-                    ..
-                } => wishes.files.push(Filing {
-                    mailbox,
-                    flags,
-                    create,
-                    special_use,
-                    edition,
-                }),
-                Action::Redirect { address, dsn, .. } => wishes.redirects.push(Redirect { address, dsn, edition }),
-                Action::Pipe {
-                    program,
-                    arguments,
-                    attempt,
-                    ..
-                } => wishes.pipes.push(Pipe {
-                    program,
-                    arguments,
-                    attempt,
-                    edition,
-                }),
-                Action::Discard => {}
-                Action::Reject { reason, .. } => return Err(reason),
-                Action::Vacation(reply) => wishes.vacations.push(reply),
-                Action::Notify {
-                    method,
-                    addresses,
-                    from,
-                    message,
-                    importance,
-                    fcc,
-                    // RFC 5436 §2.5: no option is defined for mailto.
-                    options: _,
-                } => wishes.notifications.push(Notify {
-                    method,
-                    addresses,
-                    from,
-                    message,
-                    importance,
-                    fcc,
-                }),
-            }
-        }
-        wishes.remember = plan
-            .remember
-            .into_iter()
-            .map(|(id, seconds)| (Remembered::Duplicate(id), seconds))
-            .collect();
-        Ok(wishes)
-    }
-
-    // Whether something leaves the store, which no transaction takes back.
-    fn reach_out(&self) -> bool {
-        let Wishes {
-            redirects,
-            pipes,
-            vacations,
-            notifications,
-            ..
-        } = self;
-        !(redirects.is_empty() && pipes.is_empty() && vacations.is_empty() && notifications.is_empty())
-    }
-}
 
 impl Sorter {
     pub(super) fn carry_out(&self, delivery: &Delivery<'_>, plan: Plan) -> Result<(Outcome, Vec<Errand>), Failure> {
         let keep_in = delivery.keep_in.cloned().unwrap_or_else(MailboxName::inbox);
-        let mut wishes = match Wishes::of(plan, &keep_in) {
-            Ok(wishes) => wishes,
-            // What was delivered before is not bounced now, whatever the filter says meanwhile.
-            Err(reason) => {
-                let refused = Outcome::Refused(Refusal::Rejected(reason));
-                return Ok((self.again(delivery)?.unwrap_or(refused), Vec::new()));
-            }
-        };
+        let mut wishes = Wishes::of(plan, &keep_in);
+        if let Some(reason) = wishes.reject.take() {
+            return self.reject(delivery, reason, wishes);
+        }
         // Sent twice at once, it would reach out twice, and of its copies one would be deferred.
         let _alone = self.under_way.begin(delivery.key);
         // Where copies are all there is to do, publishing asks for itself.
@@ -196,7 +65,7 @@ impl Sorter {
         let mut errands = Vec::new();
         if !matches!(outcome, Outcome::Delivered { again: true, .. }) {
             errands.extend(self.replies(delivery, wishes.vacations));
-            errands.extend(self.notifications(delivery, wishes.notifications));
+            errands.extend(self.notices(delivery, wishes.notifications, wishes.reports));
             errands.extend(self.tell_delivered(delivery, &outcome, silent));
         }
         if matches!(&outcome, Outcome::Delivered { placements, .. } if !placements.is_empty())
@@ -205,6 +74,32 @@ impl Sorter {
             errands.push(Errand::warn(delivery));
         }
         Ok((outcome, errands))
+    }
+
+    // RFC 5435 §3.8, vnd.dovecot.report §3: who is told of the message is told of one that is refused, too.
+    fn reject(
+        &self,
+        delivery: &Delivery<'_>,
+        reason: String,
+        wishes: Wishes,
+    ) -> Result<(Outcome, Vec<Errand>), Failure> {
+        // What was delivered before is not bounced now, whatever the filter says meanwhile.
+        if let Some(outcome) = self.again(delivery)? {
+            return Ok((outcome, Vec::new()));
+        }
+        let errands = self.notices(delivery, wishes.notifications, wishes.reports);
+        Ok((Outcome::Refused(Refusal::Rejected(reason)), errands))
+    }
+
+    fn notices(
+        &self,
+        delivery: &Delivery<'_>,
+        notifications: Vec<Notify>,
+        reports: Vec<FeedbackReport>,
+    ) -> Vec<Errand> {
+        let mut errands = self.notifications(delivery, notifications);
+        errands.extend(self.reports(delivery, reports));
+        errands
     }
 
     // Answers who got it, and whether a copy must stay here because somebody did not.

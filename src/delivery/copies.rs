@@ -4,7 +4,7 @@ use crate::mail::{Cause, Flags, MailboxName, SpecialUse};
 use crate::message::{Letter, Message, Received, Trace};
 use crate::store::{Account, ActionKind, Publication, Remembered, Staged, StoreError, Target};
 
-use super::carry_out::Filing;
+use super::wishes::Filing;
 use super::{CORRESPONDENTS_KEPT, DeliveredTo, Delivery, Sorter, correspondents};
 
 /// Copies for mailboxes: each mailbox once, each edition of the message with the mailboxes that get it.

@@ -13,7 +13,7 @@ use crate::submission::{Content, Dsn};
 use super::copies::make;
 use super::{Delivery, Sorter, history, key, notices};
 
-/// A vacation reply or a notification that is still to be sent, or warnings that may be due.
+/// A vacation reply, a notification or a report that is still to be sent, or warnings that may be due.
 /// It needs no memory: what must not be sent twice was remembered before, and who is to be
 /// warned is seen again at the next delivery.
 #[must_use = "it is done by Sorter::run_errands"]
@@ -37,7 +37,7 @@ enum Task {
 
 /// Mail of our own making.
 pub(super) struct Mail {
-    /// What it is: a reply of `vacation`, or a notification; none for a delivery status notification.
+    /// What it is: a reply of `vacation`, a notification, or a report; none for a delivery status notification.
     pub(super) kind: Option<ActionKind>,
     pub(super) to: Vec<Address>,
     pub(super) content: Content,
@@ -110,6 +110,7 @@ impl Mail {
     fn what(&self) -> &'static str {
         match self.kind {
             Some(ActionKind::Vacation) => "vacation reply",
+            Some(ActionKind::Report) => "report",
             Some(_) => "notification",
             None => "delivery status notification",
         }

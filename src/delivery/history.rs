@@ -56,6 +56,7 @@ impl Chronicle {
                     Some(address.to_string()),
                     Some("it is an own address".to_owned()),
                 ),
+                Note::NoReport(address, why) => (ActionKind::Report, Some(address.to_string()), Some(why.to_string())),
                 note => (ActionKind::Remark, Some(note.to_string()), None),
             };
             let result = match reason {
@@ -302,6 +303,7 @@ fn wanted(action: &Action, keep_in: Option<&MailboxName>) -> (ActionKind, Option
         Action::Reject { reason, .. } => (ActionKind::Reject, Some(reason.clone())),
         Action::Vacation(reply) => (ActionKind::Vacation, Some(reply.address.to_string())),
         Action::Notify { method, .. } => (ActionKind::Notify, Some(method.clone())),
+        Action::Report(report) => (ActionKind::Report, Some(report.address.to_string())),
     }
 }
 

@@ -31,6 +31,7 @@ mod scripts;
 #[cfg(test)]
 mod tests;
 mod under_way;
+mod wishes;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -7,9 +7,9 @@ use crate::sieve::RedirectDsn;
 use crate::store::{ActionKind, Step};
 use crate::submission::{Content, Dsn, Kind, Receipt, SubmitError, already_redirected, orcpt};
 
-use super::carry_out::{Pipe, Redirect};
 use super::failure::Failure;
 use super::programs::Piped;
+use super::wishes::{Pipe, Redirect};
 use super::{Delivery, Sorter};
 
 /// What became of redirects.

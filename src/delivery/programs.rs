@@ -15,7 +15,7 @@ use crate::message::{Message, write_crlf};
 use crate::sieve::{ProgramError, ProgramOutput};
 use crate::submission::program::{self, End, Heard};
 
-use super::carry_out::Pipe;
+use super::wishes::Pipe;
 use super::{Delivery, Sorter};
 
 /// The programs that scripts may run.

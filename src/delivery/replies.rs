@@ -1,11 +1,11 @@
-//! Replies of `vacation` and notifications: composed here, sent behind the delivery.
+//! Replies of `vacation`, notifications and reports: composed here, sent behind the delivery.
 
-use crate::sieve::VacationReply;
+use crate::sieve::{FeedbackReport, NoReport, VacationReply};
 use crate::store::{ActionKind, Remembered};
-use crate::submission::{NamedAddress, Notification, Vacation};
+use crate::submission::{NamedAddress, Notification, Report, Vacation};
 
-use super::carry_out::Notify;
 use super::errand::{Errand, Mail};
+use super::wishes::Notify;
 use super::{Delivery, Sorter};
 
 impl Sorter {
@@ -109,6 +109,47 @@ impl Sorter {
                     to,
                     content: self.submitter.composer().notification(&notification, &parcel.message),
                     fcc,
+                },
+            ));
+        }
+        errands
+    }
+
+    pub(super) fn reports(&self, delivery: &Delivery<'_>, reports: Vec<FeedbackReport>) -> Vec<Errand> {
+        let mut errands = Vec::new();
+        let Delivery {
+            parcel,
+            recipient,
+            found,
+            ..
+        } = delivery;
+        for report in reports {
+            // By whatever of his addresses: the filter knows some of them only.
+            if let Ok(Some(reader)) = self.directory.find(&report.address)
+                && reader.user == found.user
+            {
+                let to = report.address.to_string();
+                let why = NoReport::OwnAddress.to_string();
+                delivery.chronicle.withheld(ActionKind::Report, &to, &why);
+                tracing::info!(id = %parcel.id, user = %found.user, "no report to {to}: {why}");
+                continue;
+            }
+            let known_as = recipient.original.as_ref().unwrap_or(&recipient.address);
+            let composed = Report {
+                to: report.address.clone(),
+                feedback_type: report.feedback_type,
+                text: report.message,
+                headers_only: report.headers_only,
+                reverse_path: parcel.envelope.reverse_path.clone(),
+                recipient: known_as.clone(),
+            };
+            errands.push(Errand::send(
+                delivery,
+                Mail {
+                    kind: Some(ActionKind::Report),
+                    to: vec![report.address],
+                    content: self.submitter.composer().report(&composed, &parcel.message),
+                    fcc: None,
                 },
             ));
         }

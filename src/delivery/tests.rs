@@ -11,7 +11,7 @@ use super::history::Chronicle;
 use super::*;
 use crate::directory;
 use crate::mail::{Client, Deferral, Flags, MessageDsn, Protocol, Quota, SpecialUse, UidSet};
-use crate::sieve::{self, Action, Fcc, Period, Planned, RedirectDsn, VacationReply};
+use crate::sieve::{self, Action, Fcc, FeedbackReport, Period, Planned, RedirectDsn, VacationReply};
 use crate::store::{Disk, LocalStore, Options as StoreOptions, Step};
 use crate::submission::{self, RedirectSender, Route, Tls};
 
@@ -710,6 +710,87 @@ fn a_notification_goes_where_its_uri_says() {
     }
     assert!(!text.contains("third@") && !text.contains("In-Reply-To"), "{text}");
     assert_eq!(site.texts("INBOX"), [text]);
+}
+
+fn feedback(to: &str, headers_only: bool) -> Action {
+    Action::Report(FeedbackReport {
+        address: address(to),
+        feedback_type: "abuse".to_owned(),
+        message: "It slipped through.".to_owned(),
+        headers_only,
+    })
+}
+
+#[test]
+fn a_report_holds_the_message_as_it_came() {
+    for (headers_only, kind, held) in [
+        (false, "message/rfc822", CAME),
+        (true, "text/rfc822-headers", CAME.strip_suffix("\r\nbody\r\n").unwrap()),
+    ] {
+        let site = Site::new();
+        let edited = edited(fileinto("A"), &edition("as it was made"));
+        let report = Planned::new(feedback("desk@example.net", headers_only));
+        assert_delivered(&site.carry_out(vec![report, edited]), 1);
+        let sent = site.sent();
+        assert_eq!(sent.len(), 1);
+        let (arguments, text) = sent[0].split_once('\n').unwrap();
+        assert_eq!(arguments, "-i -f <> -- desk@example.net");
+        for line in [
+            "From: Mail Delivery System <postmaster@example.org>",
+            "To: <desk@example.net>",
+            "Subject: FW: as it came",
+            "Auto-Submitted: auto-generated (report)",
+            "Feedback-Type: abuse",
+            "Original-Mail-From: <bob@example.com>",
+            "Original-Rcpt-To: <ann@example.org>",
+            &format!("Content-Type: {kind}"),
+        ] {
+            assert!(
+                format!("\n{text}").contains(&format!("\n{line}\n")),
+                "no {line:?} in\n{text}"
+            );
+        }
+        let held = held.replace("\r\n", "\n");
+        assert!(text.contains(&format!("\n\n{held}\n--=_")), "{text}");
+        assert_eq!(text.contains("\nbody\n"), !headers_only, "{text}");
+        assert!(site.texts("A")[0].contains("as it was made"));
+        // The MTA sends the message again.
+        assert_again(&site.carry_out(vec![Planned::new(feedback("desk@example.net", headers_only))]));
+        assert_eq!(site.sent().len(), 1);
+    }
+}
+
+#[test]
+fn a_report_goes_with_a_rejection() {
+    let site = Site::new();
+    let reject = Action::Reject {
+        reason: "no".to_owned(),
+        ereject: false,
+    };
+    let outcome = site.carry_out(vec![
+        Planned::new(feedback("desk@example.net", true)),
+        Planned::new(reject),
+    ]);
+    assert!(
+        matches!(&outcome, Outcome::Refused(Refusal::Rejected(reason)) if reason == "no"),
+        "{outcome:?}"
+    );
+    assert_eq!(site.sent().len(), 1);
+    assert!(site.texts("INBOX").is_empty());
+}
+
+#[test]
+fn a_report_that_cannot_be_sent_is_no_loss() {
+    let site = Site::new();
+    site.mark("refuse");
+    let report = Planned::new(feedback("desk@example.net", false));
+    assert_delivered(&site.carry_out(vec![report, Planned::new(keep())]), 1);
+    assert_eq!((site.sent().len(), site.texts("INBOX").len()), (0, 1));
+    // Nor is one that would come back: an address that only the directory knows.
+    let site = Site::new();
+    let report = Planned::new(feedback("ann+desk@example.org", false));
+    assert_delivered(&site.carry_out(vec![report, Planned::new(keep())]), 1);
+    assert_eq!((site.sent().len(), site.texts("INBOX").len()), (0, 1));
 }
 
 #[test]

@@ -166,6 +166,8 @@ words! {
         Vacation = "vacation",
         /// A notification.
         Notify = "notify",
+        /// A report of abuse.
+        Report = "report",
         /// To a program.
         Pipe = "pipe",
         /// A script that failed.

@@ -149,6 +149,12 @@ impl Message {
         self.header().tamed()
     }
 
+    /// Its bytes that lie in memory and not in a file.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.bytes.held()
+    }
+
     /// Reads from the start, independently of other readers.
     #[must_use]
     pub fn reader(&self) -> MessageReader {

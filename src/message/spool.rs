@@ -232,6 +232,15 @@ pub(super) struct Stretch {
 }
 
 impl Bytes {
+    /// How many lie in memory.
+    pub(super) fn held(&self) -> usize {
+        match self {
+            Bytes::Memory(bytes) => bytes.len(),
+            Bytes::File(_) => 0,
+            Bytes::Pieces(stretches) => stretches.iter().map(|stretch| stretch.bytes.held()).sum(),
+        }
+    }
+
     /// Reads from `offset`; zero is the end.
     pub(super) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         match self {

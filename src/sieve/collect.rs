@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use super::engine::{Incoming, Note, Options};
+use super::engine::{Incoming, NoReport, Note, Options};
 use super::merge::{Merged, disposes};
 use super::step::{Executed, FccStep, Ran, Step};
-use super::{Action, Fcc, Origin, Planned, RedirectDsn, vacation};
+use super::{Action, Fcc, FeedbackReport, Origin, Planned, RedirectDsn, vacation};
 use crate::mail::{Address, Flags, MailboxName, SpecialUse};
-use crate::message::Message;
+use crate::message::{Content, Message};
 
 /// Characters of a reason for the sender (RFC 5321 §4.5.3.1.5 bounds a reply's line; a
 /// reply may have several).
@@ -150,6 +150,20 @@ impl Collector<'_> {
             Step::Reject { reason, ereject } => self.reject(&reason, ereject)?,
             Step::Vacation(step) => self.vacation(&step)?,
             step @ Step::Notify { .. } => self.notify(step)?,
+            Step::Report {
+                feedback_type,
+                address,
+                message,
+                headers_only,
+            } => {
+                let address = outward_address("report", &address)?;
+                self.report(FeedbackReport {
+                    address,
+                    feedback_type,
+                    message,
+                    headers_only,
+                })?;
+            }
             Step::Remark(text) => self.collected.notes.push(Note::Remark(text)),
             Step::Remember { id, seconds } => self.collected.remember.push((id, seconds)),
         }
@@ -165,11 +179,7 @@ impl Collector<'_> {
     }
 
     fn redirect(&mut self, text: &str, copy: bool, dsn: RedirectDsn) -> Result<(), String> {
-        let address =
-            envelope_address(text).map_err(|error| format!("redirect: {text:?} is not an address: {error}"))?;
-        if address.domain().is_empty() {
-            return Err(format!("redirect: {text:?} is not an address: it has no domain"));
-        }
+        let address = outward_address("redirect", text)?;
         if self.is_own(&address) {
             // Never to oneself: the message would come back. It stays kept instead.
             self.to_self = true;
@@ -177,17 +187,40 @@ impl Collector<'_> {
             return Ok(());
         }
         self.implicit_keep &= copy;
-        let all = || self.before.actions().chain(&self.collected.actions);
-        let mut addresses: BTreeSet<String> = all()
-            .filter_map(|planned| redirect_address(planned))
+        self.check_addresses("redirect", &address)?;
+        self.push(Action::Redirect { address, copy, dsn });
+        Ok(())
+    }
+
+    // One bound for all to whom the message leaves, be it redirected or reported.
+    fn check_addresses(&self, command: &str, address: &Address) -> Result<(), String> {
+        let all = self.before.actions().chain(&self.collected.actions);
+        let mut addresses: BTreeSet<String> = all
+            .filter_map(|planned| leaves_for(planned))
             .map(Address::folded)
             .collect();
         addresses.insert(address.folded());
         let limit = self.options.max_redirects;
-        if addresses.len() > limit {
-            return Err(format!("redirect: more than {limit} addresses are not allowed"));
+        match addresses.len() > limit {
+            true => Err(format!("{command}: more than {limit} addresses are not allowed")),
+            false => Ok(()),
         }
-        self.push(Action::Redirect { address, copy, dsn });
+    }
+
+    // vnd.dovecot.report §3: never to the account that runs the script. A report about a report would make two
+    // accounts write to each other for ever.
+    fn report(&mut self, report: FeedbackReport) -> Result<(), String> {
+        let withheld = if self.is_own(&report.address) {
+            Some(NoReport::OwnAddress)
+        } else {
+            is_report(self.incoming.message).then_some(NoReport::IsReport)
+        };
+        if let Some(why) = withheld {
+            self.collected.notes.push(Note::NoReport(report.address, why));
+            return Ok(());
+        }
+        self.check_addresses("report", &report.address)?;
+        self.push(Action::Report(report));
         Ok(())
     }
 
@@ -224,7 +257,7 @@ impl Collector<'_> {
             Action::Redirect { .. } => Some("redirect"),
             Action::Vacation(_) => Some("vacation"),
             Action::Pipe { .. } => Some("pipe"),
-            Action::Reject { .. } | Action::Discard | Action::Notify { .. } => None,
+            Action::Reject { .. } | Action::Discard | Action::Notify { .. } | Action::Report(_) => None,
         });
         match other.or(self.vacation.then_some("vacation")) {
             Some(other) => Err(format!("reject does not go together with {other}")),
@@ -308,10 +341,27 @@ impl Collector<'_> {
     }
 }
 
-fn redirect_address(action: &Action) -> Option<&Address> {
+fn leaves_for(action: &Action) -> Option<&Address> {
     match action {
-        Action::Redirect { address, .. } => Some(address),
+        Action::Redirect { address, .. } | Action::Report(FeedbackReport { address, .. }) => Some(address),
         _ => None,
+    }
+}
+
+// RFC 5965 §2
+fn is_report(message: &Message) -> bool {
+    let field = message.header().first("Content-Type");
+    let content = field.map(|field| Content::parse(&field.unfolded()));
+    let kind = content.and_then(|content| content.parameter("report-type"));
+    kind.is_some_and(|kind| kind.value.eq_ignore_ascii_case(b"feedback-report"))
+}
+
+// To whom a command sends something: somebody at a domain.
+fn outward_address(command: &str, text: &str) -> Result<Address, String> {
+    let address = envelope_address(text).map_err(|error| format!("{command}: {text:?} is not an address: {error}"))?;
+    match address.domain().is_empty() {
+        true => Err(format!("{command}: {text:?} is not an address: it has no domain")),
+        false => Ok(address),
     }
 }
 

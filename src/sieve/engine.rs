@@ -199,8 +199,28 @@ pub enum Note {
     NoReply(super::NoReply),
     /// `notify` was executed, but the message was sent by a program.
     NoNotification,
+    /// `report` was executed, but no report goes to this address.
+    NoReport(Address, NoReport),
     /// What a script says for the log.
     Remark(String),
+}
+
+/// Why a report is not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoReport {
+    /// It would come back to the account.
+    OwnAddress,
+    /// The message is a report itself: two who report to each other would never end.
+    IsReport,
+}
+
+impl fmt::Display for NoReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NoReport::OwnAddress => "it is an own address",
+            NoReport::IsReport => "the message is a report itself",
+        })
+    }
 }
 
 impl fmt::Display for Note {
@@ -208,6 +228,7 @@ impl fmt::Display for Note {
         match self {
             Note::RedirectToSelf(address) => write!(f, "redirect to {address} kept: it is an own address"),
             Note::NoReply(why) => write!(f, "no vacation reply: {why}"),
+            Note::NoReport(address, why) => write!(f, "no report to {address}: {why}"),
             Note::Remark(text) => f.write_str(text),
             Note::NoNotification => f.write_str("no notification: the field Auto-Submitted marks automatic mail"),
         }

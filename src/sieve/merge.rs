@@ -203,6 +203,10 @@ fn absorb(known: &mut Action, new: &Action) -> bool {
         // A sender gets one reply: that of the first script.
         (Action::Vacation(_), Action::Vacation(_)) => true,
         (Action::Notify { .. }, Action::Notify { .. }) => false,
+        // vnd.dovecot.report §3: one for each type and recipient, the first.
+        (Action::Report(known), Action::Report(new)) => {
+            known.feedback_type.eq_ignore_ascii_case(&new.feedback_type) && known.address.same_mailbox(&new.address)
+        }
         _ => false,
     }
 }

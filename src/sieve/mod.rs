@@ -38,11 +38,13 @@ mod vacation;
 mod tests;
 
 pub use account::{Account, ProgramError, ProgramOutput};
-pub use engine::{EditHeaderRules, Engine, EngineKind, Evaluation, Incoming, Note, Options, Programs, Transport};
+pub use engine::{
+    EditHeaderRules, Engine, EngineKind, Evaluation, Incoming, NoReport, Note, Options, Programs, Transport,
+};
 pub use error::{Checked, ErrorKind, ScriptError};
 pub use folder::{FolderError, ScriptFolders, load, load_user};
 pub use language::{FieldPattern, FieldPatternError, Maximum, Points, Scale, Scanner, SpamSettings, Verdict};
-pub use plan::{Action, Fcc, Origin, Period, Plan, Planned, RedirectDsn, VacationReply};
+pub use plan::{Action, Fcc, FeedbackReport, Origin, Period, Plan, Planned, RedirectDsn, VacationReply};
 pub use report::report;
 pub use script::{Location, Script, ScriptName, ScriptNameError, Scripts};
 pub use storage::{Storage, StorageError, StorageOptions, Stored};

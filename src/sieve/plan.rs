@@ -142,6 +142,21 @@ pub enum Action {
         /// `:fcc` (RFC 8580).
         fcc: Option<Fcc>,
     },
+    /// A report about the message as it came (RFC 5965, `vnd.dovecot.report`).
+    Report(FeedbackReport),
+}
+
+/// A report of abuse, or of the opposite (RFC 5965).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedbackReport {
+    /// To whom; never to the account itself.
+    pub address: Address,
+    /// What kind of report, such as `abuse`: one word.
+    pub feedback_type: String,
+    /// Words for a person.
+    pub message: String,
+    /// `:headers_only`: without the body of the message.
+    pub headers_only: bool,
 }
 
 /// A copy of a message that an action writes, for a mailbox (RFC 8580).

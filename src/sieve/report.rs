@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Action, ErrorKind, Evaluation, Period, ScriptError, VacationReply};
+use super::{Action, ErrorKind, Evaluation, FeedbackReport, Period, ScriptError, VacationReply};
 use crate::mail::Flags;
 
 /// The object `{"actions": [...], "error": ...}`. Each action is an object whose `action`
@@ -68,6 +68,18 @@ fn describe(action: &Action, separator: char) -> Value {
                 "importance": importance,
             })
         }
+        Action::Report(FeedbackReport {
+            address,
+            feedback_type,
+            message,
+            headers_only,
+        }) => json!({
+            "action": "report",
+            "address": address.to_string(),
+            "feedback_type": feedback_type,
+            "message": message,
+            "headers_only": headers_only,
+        }),
     }
 }
 

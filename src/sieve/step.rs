@@ -59,6 +59,13 @@ pub(super) enum Step {
         importance: Option<String>,
         fcc: Option<FccStep>,
     },
+    /// `report` of `vnd.dovecot.report`.
+    Report {
+        feedback_type: String,
+        address: String,
+        message: String,
+        headers_only: bool,
+    },
     /// What the script does besides, for the log: `vnd.dovecot.debug`, headers it must not change.
     Remark(String),
     /// A `duplicate` test whose id is to be remembered (RFC 7352).

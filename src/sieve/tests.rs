@@ -19,6 +19,7 @@ mod notify;
 mod programs;
 mod relational;
 mod replies;
+mod report;
 mod sequences;
 #[cfg(feature = "sieve-rs")]
 mod sieve_rs;
@@ -203,6 +204,13 @@ fn words(evaluation: &Evaluation) -> String {
             importance,
             ..
         } => format!("notify {method} {message:?} {importance}"),
+        Action::Report(report) => format!(
+            "report {} {} {:?}{}",
+            report.feedback_type,
+            report.address,
+            report.message,
+            word(&report.headers_only, "headers")
+        ),
     };
     let mut described: Vec<String> = evaluation
         .plan

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use crate::mail::{Address, ReversePath};
 
-pub use compose::{Composer, NamedAddress, Notification, Status, StatusAction, Vacation};
+pub use compose::{Composer, NamedAddress, Notification, Report, Status, StatusAction, Vacation};
 pub use content::Content;
 pub use error::{Kind, SubmitError};
 pub use redirect::already_redirected;

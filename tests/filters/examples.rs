@@ -219,6 +219,14 @@ fn large(from: &str, megabytes: usize) -> String {
     format!("From: {from}\nSubject: a film\n\n{}", line.repeat(megabytes << 14))
 }
 
+fn reported() -> Value {
+    json!([
+        {"action": "report", "address": "spam-reports@example.net", "feedback_type": "abuse",
+         "message": "It came to an address that is a trap.", "headers_only": false},
+        filed("Junk")[0],
+    ])
+}
+
 fn others() -> Vec<Row> {
     vec![
         row(
@@ -239,6 +247,8 @@ fn others() -> Vec<Row> {
             json!([{"action": "keep", "flags": ["\\Flagged", "$Work"]}]),
         ),
         row("flags", subject("hello"), keep()),
+        row("report", subject("hello"), reported()).to("ann.1999@example.org"),
+        row("report", subject("hello"), keep()),
         // Its days are over, or to come.
         row("vacation", subject("hello"), keep()),
     ]

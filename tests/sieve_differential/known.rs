@@ -154,6 +154,12 @@ pub const KNOWN: &[Known] = &[
         applies: |seen| *seen.theirs == Outcome::Refused && *seen.ours != Outcome::Refused && seen.has(&["include \""]),
     },
     Known {
+        what: "an address gets a report for each type",
+        rfc: "vnd.dovecot.report §3",
+        decides: "one for each combination of type and recipient; Pigeonhole sends one to a recipient",
+        applies: |seen| seen.text.matches("report ").count() > 1 && !seen.one_refuses(),
+    },
+    Known {
         what: "what an earlier script did already does not cancel the implicit keep",
         rfc: "RFC 5228 §2.10.2",
         decides: "fileinto and redirect cancel it whether or not the same was done before",

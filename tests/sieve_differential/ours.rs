@@ -112,6 +112,10 @@ fn add(effects: &mut Effects, action: &Action) {
                 effects.notified.push(told);
             }
         }
+        Action::Report(report) => {
+            let reported = (report.address.to_string().to_lowercase(), report.feedback_type.clone());
+            effects.reported.insert(reported);
+        }
         Action::Discard | Action::Pipe { .. } => {}
     }
 }

@@ -31,6 +31,8 @@ pub struct Effects {
     pub vacation: Option<Vacation>,
     /// Address, importance and text of each.
     pub notified: Vec<(String, u8, String)>,
+    /// Address, in lower case, and type of each report.
+    pub reported: BTreeSet<(String, String)>,
 }
 
 /// What `vacation` asks for.
@@ -76,6 +78,7 @@ impl Outcome {
             ("rejected", ours.rejected != theirs.rejected),
             ("vacation", ours.vacation != theirs.vacation && !withheld),
             ("notified", told(ours) != told(theirs)),
+            ("reported", ours.reported != theirs.reported),
         ];
         all.iter()
             .filter(|(_, differs)| *differs)

@@ -225,6 +225,7 @@ fn needs_of_command<'a>(command: &'a Command, needs: &mut BTreeSet<&'a str>) {
         "setflag" | "addflag" | "removeflag" => flags(&command.arguments, needs),
         "notify" => drop(needs.insert("enotify")),
         "addheader" | "deleteheader" => drop(needs.insert("editheader")),
+        "report" => drop(needs.insert("vnd.dovecot.report")),
         "error" => drop(needs.insert("ihave")),
         _ => {}
     }

@@ -236,7 +236,7 @@ impl<'a> Writer<'a> {
             "e@example.net",
             "f@example.net",
         ]);
-        match self.chance.below(22) {
+        match self.chance.below(23) {
             0..=3 => Command::new("keep"),
             4 | 5 => Command::new("discard"),
             6..=9 => Command::new("fileinto").text(mailbox),
@@ -249,6 +249,7 @@ impl<'a> Writer<'a> {
             18 => self.vacation(),
             19 => self.notify(),
             20 => Command::new("fileinto").text("Lists.${a}x"),
+            21 => self.report(),
             _ => self.end(),
         }
     }
@@ -290,6 +291,18 @@ impl<'a> Writer<'a> {
         }
         let to = format!("mailto:n{}@example.net", self.probes);
         command.tag_with(":message", Value::Text("a word".to_owned())).text(to)
+    }
+
+    fn report(&mut self) -> Command {
+        let mut command = Command::new("report");
+        if self.chance.percent(30) {
+            command = command.tag(":headers_only");
+        }
+        let kind = *self.chance.pick(&["abuse", "not-spam", " fraud ", "a/b"]);
+        let to = *self
+            .chance
+            .pick(&["a@example.net", "desk@Example.net", "Desk <b@example.net>"]);
+        command.text(kind).text("words").text(to)
     }
 
     fn header_change(&mut self) -> Command {

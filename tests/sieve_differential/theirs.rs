@@ -12,7 +12,8 @@ use super::outcome::{Effects, Outcome, Vacation, mailbox, shown};
 use crate::support::place::{Place, is_root};
 
 /// The extensions that Pigeonhole has and does not offer unless told.
-const EXTENSIONS: &str = "+editheader +spamtest +spamtestplus +virustest +vacation-seconds +special-use";
+const EXTENSIONS: &str = "+editheader +spamtest +spamtestplus +virustest +vacation-seconds +special-use \
+    +vnd.dovecot.report";
 
 /// Where `sieve-test` finds what it needs. For one case at a time: scripts to include lie in its home.
 pub struct Pigeonhole {
@@ -245,6 +246,10 @@ impl<'a> Reader<'a> {
             effects.redirected.insert(address);
         } else if let Some(reason) = action.strip_prefix("reject message with reason: ") {
             effects.rejected = Some(shown(reason).replace("??", "?"));
+        } else if let Some(report) = action.strip_prefix("report incoming message as `") {
+            let (kind, address) = report.split_once("' to: <").expect("a type and an address");
+            let address = address.trim_end_matches('>').to_lowercase();
+            effects.reported.insert((address, kind.to_owned()));
         } else if action.starts_with("send notification") {
             self.notified(effects);
         } else if action.starts_with("send vacation message") {

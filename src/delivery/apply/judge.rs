@@ -151,6 +151,9 @@ impl Application<'_> {
                 Action::Notify { method, .. } => {
                     wishes.leave(&format!("notify {method}"), "nobody is notified of old mail");
                 }
+                Action::Report(report) => {
+                    wishes.leave(&format!("report to {}", report.address), "old mail is not reported");
+                }
             }
         }
         Ok(wishes)

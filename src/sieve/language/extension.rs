@@ -72,6 +72,7 @@ extensions! {
     DovecotExecute = "vnd.dovecot.execute",
     DovecotFilter = "vnd.dovecot.filter",
     DovecotPipe = "vnd.dovecot.pipe",
+    DovecotReport = "vnd.dovecot.report",
 }
 
 impl Extension {

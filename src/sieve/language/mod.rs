@@ -48,6 +48,7 @@ mod programs;
 mod regex;
 mod reject;
 mod replace;
+mod report;
 mod run;
 mod spam;
 mod subject;
@@ -148,6 +149,7 @@ fn commands() -> impl Iterator<Item = &'static CommandKind> {
         programs::COMMANDS,
         reject::COMMANDS,
         replace::COMMANDS,
+        report::COMMANDS,
         vacation::COMMANDS,
         variables::COMMANDS,
     ]

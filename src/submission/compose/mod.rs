@@ -1,4 +1,4 @@
-//! The mail that postroom writes itself: replies, notices, notifications, bounces.
+//! The mail that postroom writes itself: replies, notices, notifications, reports, bounces.
 //!
 //! Whatever came from outside (a subject, a name, a script's text) is encoded or dropped, so that
 //! nothing in it can become a header field. Everything sent says that no person sent it
@@ -6,13 +6,16 @@
 
 mod field;
 mod mailto;
+mod multipart;
 mod named_address;
 mod notification;
+mod report;
 mod status;
 mod text;
 mod vacation;
 
 use std::fmt::Write as _;
+use std::time::SystemTime;
 
 use jiff::Zoned;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -24,6 +27,7 @@ use field::Fields;
 pub(super) use field::ascii_form;
 pub use named_address::NamedAddress;
 pub use notification::Notification;
+pub use report::Report;
 pub use status::{Status, StatusAction};
 pub use vacation::Vacation;
 
@@ -86,9 +90,15 @@ impl Composer {
     }
 }
 
-// RFC 5322 §3.3. A clock outside of the years that it can write gives the first of 1970.
 fn date() -> String {
-    jiff::fmt::rfc2822::to_string(&Zoned::now()).unwrap_or_else(|_| "Thu, 01 Jan 1970 00:00:00 +0000".to_owned())
+    date_of(SystemTime::now())
+}
+
+// RFC 5322 §3.3. A clock outside of the years that it can write gives the first of 1970.
+fn date_of(time: SystemTime) -> String {
+    let zoned = Zoned::try_from(time).ok();
+    let written = zoned.and_then(|zoned| jiff::fmt::rfc2822::to_string(&zoned).ok());
+    written.unwrap_or_else(|| "Thu, 01 Jan 1970 00:00:00 +0000".to_owned())
 }
 
 /// What nobody can guess or give again: for Message-ID and boundaries.

@@ -5,10 +5,9 @@ use std::io::Read;
 use crate::mail::{Address, MessageDsn, ReversePath};
 use crate::message::{Message, Summary};
 use crate::submission::Content;
-use crate::submission::compose::{Composer, Fields, ascii_form, date, text, unique};
+use crate::submission::compose::multipart::{end, header_part, original_header, part};
+use crate::submission::compose::{Composer, Fields, ascii_form, date, unique};
 
-/// Bytes of the original's header that are given back.
-const HEADER_MAX: usize = 64 * 1024;
 /// Bytes of a message that is given back whole; of a larger one its header comes back (RFC 3461 §4.3).
 const MESSAGE_MAX: u64 = 256 * 1024;
 /// Characters kept of a diagnostic.
@@ -88,7 +87,7 @@ impl Composer {
             part(&mut fields, &boundary);
             header_part(&mut fields, &header, global);
         }
-        fields.raw(format!("\r\n--{boundary}--\r\n").as_bytes());
+        fields.raw(&end(&boundary));
         Some(Content::new(fields.finish()))
     }
 
@@ -156,10 +155,6 @@ impl Composer {
     }
 }
 
-fn part(fields: &mut Fields, boundary: &str) {
-    fields.raw(format!("\r\n--{boundary}\r\n").as_bytes());
-}
-
 // RFC 3464 §2.3.2; RFC 6533 §3 for the type utf-8.
 fn typed_address(address: &Address, global: bool) -> String {
     match (address.is_ascii(), global) {
@@ -202,21 +197,6 @@ fn diagnostic(text: &str, global: bool) -> String {
     line.chars().take(DIAGNOSTIC_MAX).collect()
 }
 
-/// The header of the original up to its empty line; whole lines only, at most [`HEADER_MAX`]
-/// bytes. None where it cannot be read again: the report stands without it (RFC 6522 §3).
-fn original_header(original: &Message) -> Option<Vec<u8>> {
-    let head = original.head(HEADER_MAX).ok()?;
-    let mut header = Vec::new();
-    for line in head.split_inclusive(|byte| *byte == b'\n') {
-        let is_whole = line.ends_with(b"\n");
-        if !is_whole || line == b"\n" || line == b"\r\n" {
-            break;
-        }
-        header.extend_from_slice(line);
-    }
-    Some(header)
-}
-
 /// The message, where it is not too large to go back and can be read.
 fn whole(original: &Message) -> Option<Vec<u8>> {
     if original.size() > MESSAGE_MAX {
@@ -238,29 +218,12 @@ fn message_part(fields: &mut Fields, message: &[u8]) {
     fields.raw(message);
 }
 
-// RFC 6522 §4: text/rfc822-headers, quoted-printable where broken headers need it;
-// RFC 6533 §6: message/global-headers.
-fn header_part(fields: &mut Fields, header: &[u8], global: bool) {
-    let (encoding, body) = text::encode_bytes(header);
-    let is_utf8 = global && !header.is_ascii() && std::str::from_utf8(header).is_ok();
-    fields.plain(
-        "Content-Type",
-        if is_utf8 {
-            "message/global-headers"
-        } else {
-            "text/rfc822-headers"
-        },
-    );
-    fields.plain("Content-Transfer-Encoding", encoding);
-    fields.end();
-    fields.raw(&body);
-}
-
 #[cfg(test)]
 mod tests {
     use mail_parser::{MessageParser, MimeHeaders, PartType};
 
     use super::*;
+    use crate::submission::compose::multipart::HEADER_MAX;
     use crate::submission::compose::tests::{bytes, check, composer};
 
     fn address(text: &str) -> Address {
