@@ -49,11 +49,44 @@ pub fn mailboxes(raw: &[u8]) -> Vec<Mailbox> {
     };
     list.into_iter()
         .take(LIST_MAX)
-        .map(|address| Mailbox {
-            name: address.name.as_deref().map(printable),
-            address: address.address.as_deref().map(printable),
+        .map(|address| {
+            let mailbox = Mailbox {
+                name: address.name.as_deref().map(printable),
+                address: address.address.as_deref().map(printable),
+            };
+            joined(&mailbox, &raw).unwrap_or(mailbox)
         })
         .collect()
+}
+
+// RFC 5322 §3.4.1: addr-spec = local-part "@" domain, where the local part may be a quoted string. Without angle
+// brackets mail-parser takes that for the name.
+fn joined(mailbox: &Mailbox, raw: &[u8]) -> Option<Mailbox> {
+    let domain = mailbox.address.as_deref().filter(|address| address.starts_with('@'))?;
+    if domain[1..].contains('@') || !follows_quote(domain, &String::from_utf8_lossy(raw)) {
+        return None;
+    }
+    let local = local_part(mailbox.name.as_deref().unwrap_or_default());
+    Some(Mailbox {
+        name: None,
+        address: Some(format!("{local}{domain}")),
+    })
+}
+
+// Whether the domain stands behind a closing quote somewhere, with nothing but white space between them.
+fn follows_quote(domain: &str, raw: &str) -> bool {
+    raw.match_indices(domain)
+        .any(|(at, _)| raw[..at].trim_end_matches([' ', '\t']).ends_with('"'))
+}
+
+// RFC 5322 §3.2.3 dot-atom, or else §3.2.4 quoted-string: `\` and `"` have a backslash before them.
+fn local_part(text: &str) -> String {
+    let is_atext = |c: char| !c.is_ascii() || c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c);
+    let is_atom = |word: &str| !word.is_empty() && word.chars().all(is_atext);
+    match text.split('.').all(is_atom) {
+        true => text.to_owned(),
+        false => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
+    }
 }
 
 /// The message ids of a field (RFC 5322 §3.6.4), without angle brackets.
@@ -248,6 +281,33 @@ mod tests {
                 ],
             ),
             ("friends: ann@example.org;", vec![mailbox(None, "ann@example.org")]),
+            // RFC 5322 §3.4.1: a quoted string in front of the domain is the local part.
+            ("\"a b\"@example.org", vec![mailbox(None, "\"a b\"@example.org")]),
+            (
+                "\"a b\"@example.org, \"c d\" <e@example.org>, \"f@g\"@example.org",
+                vec![
+                    mailbox(None, "\"a b\"@example.org"),
+                    mailbox(Some("c d"), "e@example.org"),
+                    mailbox(None, "\"f@g\"@example.org"),
+                ],
+            ),
+            ("\"a b\" @example.org", vec![mailbox(None, "\"a b\"@example.org")]),
+            ("\"a.b\"@example.org", vec![mailbox(None, "a.b@example.org")]),
+            (
+                "\"a\\\"b\\\\c\"@example.org",
+                vec![mailbox(None, "\"a\\\"b\\\\c\"@example.org")],
+            ),
+            ("\"\"@example.org", vec![mailbox(None, "\"\"@example.org")]),
+            (
+                "Name <\"a b\"@example.org>",
+                vec![mailbox(Some("Name"), "\"a b\"@example.org")],
+            ),
+            (
+                "group: \"a b\"@example.org;",
+                vec![mailbox(None, "\"a b\"@example.org")],
+            ),
+            // Not the name before angle brackets, however odd what stands in them.
+            ("\"Ann\" <@example.org>", vec![mailbox(Some("Ann"), "@example.org")]),
             ("", vec![]),
         ] {
             assert_eq!(mailboxes(raw.as_bytes()), decoded, "{raw}");
