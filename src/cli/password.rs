@@ -1,8 +1,11 @@
 //! `postroom password`: hashes for the directory.
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::{process, thread};
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use tokio::runtime;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::directory::PasswordHash;
 
@@ -36,6 +39,7 @@ pub(super) fn run(command: &Command) -> Result<u8, Fault> {
 }
 
 fn asked() -> Result<String, Fault> {
+    give_back_on_signals().map_err(unreadable)?;
     let first = prompted("Password: ")?;
     match first == prompted("Once more: ")? {
         true => Ok(first),
@@ -44,13 +48,16 @@ fn asked() -> Result<String, Fault> {
 }
 
 fn prompted(prompt: &str) -> Result<String, Fault> {
-    let failed = |error: io::Error| Fault::new(exit::TEMPFAIL, format!("cannot read the password: {error}"));
     let mut terminal = io::stderr();
-    terminal.write_all(prompt.as_bytes()).map_err(failed)?;
-    let _silent = Silence::begin().map_err(failed)?;
+    terminal.write_all(prompt.as_bytes()).map_err(unreadable)?;
+    let _silent = Silence::begin().map_err(unreadable)?;
     let read = line();
     let _ = terminal.write_all(b"\n"); // The one that was typed was not shown.
     read
+}
+
+fn unreadable(error: io::Error) -> Fault {
+    Fault::new(exit::TEMPFAIL, format!("cannot read the password: {error}"))
 }
 
 fn line() -> Result<String, Fault> {
@@ -63,6 +70,29 @@ fn line() -> Result<String, Fault> {
         Ok(_) => Ok(line),
         Err(error) => Err(Fault::new(exit::DATAERR, format!("cannot read the password: {error}"))),
     }
+}
+
+// Ctrl-C at the prompt, or whoever ends the program, must not leave a terminal that shows nothing. The exit code is
+// that of the shells for a program that a signal ended.
+fn give_back_on_signals() -> io::Result<()> {
+    let before = tcgetattr(io::stdin())?;
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let entered = runtime.enter();
+    let (interrupt, terminate, hangup) = (SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup());
+    let (mut interrupted, mut terminated, mut hung_up) = (signal(interrupt)?, signal(terminate)?, signal(hangup)?);
+    drop(entered);
+    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        let caught = runtime.block_on(async {
+            tokio::select! {
+                _ = interrupted.recv() => interrupt,
+                _ = terminated.recv() => terminate,
+                _ = hung_up.recv() => hangup,
+            }
+        });
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &before);
+        process::exit(128 + caught.as_raw_value());
+    })?;
+    Ok(())
 }
 
 /// The terminal shows nothing of what is typed, until this is dropped.
