@@ -10,35 +10,53 @@ use super::error::Fault;
 type Key = [u8; 32];
 type Made<T> = Result<T, Vec<Fault>>;
 
-/// A bounded cache; failures are kept too, so that a broken script is not compiled
+/// A cache that is bounded by number and by bytes; failures are kept too, so that a broken script is not compiled
 /// again for each message.
 #[derive(Debug)]
 pub(super) struct Cache<T> {
     entries: Mutex<Entries<T>>,
-    capacity: usize,
+    number: usize,
+    bytes: usize,
 }
 
 #[derive(Debug)]
 struct Entries<T> {
-    map: HashMap<Key, (u64, Made<T>)>,
+    map: HashMap<Key, Entry<T>>,
     clock: u64,
+    /// Of all entries.
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    used: u64,
+    size: usize,
+    made: Made<T>,
 }
 
 impl<T: Clone> Cache<T> {
-    pub(super) fn new(capacity: usize) -> Cache<T> {
+    /// An empty one that keeps so many entries, of so many bytes together; always the last one.
+    pub(super) fn new(number: usize, bytes: usize) -> Cache<T> {
         let entries = Entries {
             map: HashMap::new(),
             clock: 0,
+            bytes: 0,
         };
         Cache {
             entries: Mutex::new(entries),
-            capacity: capacity.max(1),
+            number: number.max(1),
+            bytes,
         }
     }
 
-    /// What was made of `source` before, or what `make` makes of it now. Two threads may
-    /// make the same thing at once; it is not worth a wait.
-    pub(super) fn find_or_insert(&self, source: &[u8], make: impl FnOnce() -> Made<T>) -> Made<T> {
+    /// What was made of `source` before, or what `make` makes of it now, of which `size` tells the bytes. Two threads
+    /// may make the same thing at once; it is not worth a wait.
+    pub(super) fn find_or_insert(
+        &self,
+        source: &[u8],
+        make: impl FnOnce() -> Made<T>,
+        size: impl FnOnce(&Made<T>) -> usize,
+    ) -> Made<T> {
         // The whole hash, so that two users share an entry only for the same text.
         let mut key = Key::default();
         key.copy_from_slice(digest::digest(&digest::SHA256, source).as_ref());
@@ -46,7 +64,7 @@ impl<T: Clone> Cache<T> {
             return made;
         }
         let made = make();
-        self.insert(key, made.clone());
+        self.insert(key, size(&made), made.clone());
         made
     }
 
@@ -54,25 +72,37 @@ impl<T: Clone> Cache<T> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.clock += 1;
         let clock = entries.clock;
-        let (used, made) = entries.map.get_mut(key)?;
-        *used = clock;
-        Some(made.clone())
+        let entry = entries.map.get_mut(key)?;
+        entry.used = clock;
+        Some(entry.made.clone())
     }
 
-    fn insert(&self, key: Key, made: Made<T>) {
+    fn insert(&self, key: Key, size: usize, made: Made<T>) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if entries.map.len() >= self.capacity {
-            let oldest = entries
-                .map
-                .iter()
-                .min_by_key(|(_, (used, _))| *used)
-                .map(|(key, _)| *key);
-            if let Some(oldest) = oldest {
-                entries.map.remove(&oldest);
-            }
+        entries.remove(&key);
+        while !entries.map.is_empty()
+            && (entries.map.len() >= self.number || entries.bytes.saturating_add(size) > self.bytes)
+        {
+            entries.remove_oldest();
         }
-        let clock = entries.clock;
-        entries.map.insert(key, (clock, made));
+        let used = entries.clock;
+        entries.bytes += size;
+        entries.map.insert(key, Entry { used, size, made });
+    }
+}
+
+impl<T> Entries<T> {
+    fn remove(&mut self, key: &Key) {
+        if let Some(entry) = self.map.remove(key) {
+            self.bytes -= entry.size;
+        }
+    }
+
+    fn remove_oldest(&mut self) {
+        let oldest = self.map.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| *key);
+        if let Some(oldest) = oldest {
+            self.remove(&oldest);
+        }
     }
 }
 
@@ -80,17 +110,40 @@ impl<T: Clone> Cache<T> {
 mod tests {
     use super::*;
 
+    /// Which of the sources are made when they are asked for in this order; one takes ten bytes for each of its own.
+    fn made(number: usize, bytes: usize, sources: &[&'static str]) -> Vec<&'static str> {
+        let cache = Cache::new(number, bytes);
+        let mut made = Vec::new();
+        for source in sources {
+            let make = || {
+                made.push(*source);
+                Ok(*source)
+            };
+            assert_eq!(
+                cache.find_or_insert(source.as_bytes(), make, |_| source.len() * 10),
+                Ok(*source)
+            );
+        }
+        let entries = cache.entries.lock().unwrap();
+        assert_eq!(
+            entries.bytes,
+            entries.map.values().map(|entry| entry.size).sum::<usize>()
+        );
+        assert!(entries.map.len() <= number && (entries.bytes <= bytes || entries.map.len() == 1));
+        made
+    }
+
     #[test]
     fn keeps_what_was_used_last() {
-        let cache = Cache::new(2);
-        let mut made = Vec::new();
-        for source in ["a", "b", "a", "c", "a", "b"] {
-            let got = cache.find_or_insert(source.as_bytes(), || {
-                made.push(source);
-                Ok(source)
-            });
-            assert_eq!(got, Ok(source));
-        }
-        assert_eq!(made, ["a", "b", "c", "b"]);
+        assert_eq!(made(2, 1000, &["a", "b", "a", "c", "a", "b"]), ["a", "b", "c", "b"]);
+    }
+
+    #[test]
+    fn keeps_so_many_bytes() {
+        // Three of one byte fit, and one of two beside one.
+        assert_eq!(made(9, 30, &["a", "b", "c", "a", "b", "c"]), ["a", "b", "c"]);
+        assert_eq!(made(9, 30, &["a", "b", "cc", "b", "a"]), ["a", "b", "cc", "a"]);
+        // What is larger than all that fits is kept alone, while nothing else is asked for.
+        assert_eq!(made(9, 30, &["a", "large", "large", "a"]), ["a", "large", "a"]);
     }
 }

@@ -14,6 +14,9 @@ use super::{Account, Checked, ErrorKind, Plan, Script, ScriptError, Scripts, Spa
 use crate::mail::{Address, ReversePath};
 use crate::message::Message;
 
+/// Bytes that a compiled script takes for each of its text, about, without its regular expressions.
+const BYTES_PER_BYTE: usize = 16;
+
 /// The limits of evaluation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -49,8 +52,10 @@ pub struct Options {
     pub max_include_depth: usize,
     /// Bytes of one script.
     pub max_script_size: usize,
-    /// Compiled scripts kept in memory, about 35 KB each.
+    /// Compiled scripts kept in memory, about 35 KB each without regular expressions.
     pub cached_scripts: usize,
+    /// Bytes of memory that they may take together, about: the one used last is kept whatever it takes.
+    pub cached_bytes: usize,
     /// Days of `vacation` without `:days` or `:seconds` (RFC 5230 §4.1).
     pub vacation_default_days: u64,
     /// The most days of `vacation`; more is taken for this.
@@ -77,6 +82,7 @@ impl Default for Options {
             max_include_depth: 10,
             max_script_size: 1 << 20,
             cached_scripts: 256,
+            cached_bytes: 64 << 20,
             vacation_default_days: 7,
             vacation_max_days: 365,
         }
@@ -263,7 +269,7 @@ impl Engine {
     pub fn new(options: Options) -> Engine {
         Engine {
             evaluator: Evaluator::new(&options),
-            cache: Cache::new(options.cached_scripts),
+            cache: Cache::new(options.cached_scripts, options.cached_bytes),
             budget: Budget::default(),
             options,
         }
@@ -388,7 +394,11 @@ impl Engine {
             return Err(vec![Fault::new(None, message)]);
         }
         let compile = || self.evaluator.compile(source).map(Arc::new);
-        self.cache.find_or_insert(source, compile)
+        let size = |made: &Result<Arc<Compiled>, Vec<Fault>>| {
+            let expressions = made.as_ref().map_or(0, |compiled| compiled.expressions());
+            source.len().saturating_mul(BYTES_PER_BYTE) + expressions
+        };
+        self.cache.find_or_insert(source, compile, size)
     }
 }
 

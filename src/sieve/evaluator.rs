@@ -45,6 +45,15 @@ impl Compiled {
         }
     }
 
+    /// Bytes of memory that its regular expressions take, about, where that is known.
+    pub(super) fn expressions(&self) -> usize {
+        match self {
+            Compiled::Own(program) => program.expressions(),
+            #[cfg(feature = "sieve-rs")]
+            Compiled::SieveRs(_) => 0,
+        }
+    }
+
     /// What compiles, but is probably not what its owner means.
     pub(super) fn warnings(&self) -> &[Fault] {
         match self {

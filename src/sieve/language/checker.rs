@@ -45,6 +45,8 @@ pub(super) struct Checker<'s> {
     /// A test or action looks beyond header fields and size.
     pub(super) needs_whole: bool,
     pub(super) includes: bool,
+    /// Bytes of the regular expressions so far.
+    pub(super) expressions: usize,
     /// The `foreverypart` loops around, with their names (RFC 5703 §3).
     pub(super) loops: Vec<Option<String>>,
 }
@@ -70,6 +72,7 @@ pub(super) fn check(
         began: false,
         needs_whole: false,
         includes: false,
+        expressions: 0,
         loops: Vec::new(),
     };
     let block = checker.block(commands);
@@ -90,6 +93,7 @@ pub(super) fn check(
         warnings,
         needs_whole: checker.needs_whole,
         includes: checker.includes,
+        expressions: checker.expressions,
         captures: checker.required.has(Extension::Variables),
     })
 }

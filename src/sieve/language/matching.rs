@@ -5,7 +5,6 @@ use std::cmp::Ordering;
 use std::rc::Rc;
 
 use memchr::memmem::Finder;
-use regex::Regex;
 
 use super::arguments::Arguments;
 use super::checker::Checker;
@@ -13,9 +12,9 @@ use super::comparator::Comparator;
 use super::extension::Extension;
 use super::glob::Glob;
 use super::lists::check_list_name;
-use super::regex::compile as compile_regex;
+use super::regex::{Expression, compile as compile_regex};
 use super::run::{Run, Stop};
-use super::text::{MATCHES_MAX, Text};
+use super::text::Text;
 use crate::mail::nearest;
 use crate::sieve::error::Place;
 
@@ -85,7 +84,7 @@ enum Form {
     /// Likewise.
     Contains(Box<Finder<'static>>),
     Matches(Glob),
-    Regex(Box<Regex>),
+    Regex(Box<Expression>),
     /// The text is all that is needed.
     Plain,
 }
@@ -199,7 +198,12 @@ impl MatchTags {
             return checker.error(place, message);
         }
         match self.pattern(constant) {
-            Ok(pattern) => Some(Key::Ready(pattern)),
+            Ok(pattern) => {
+                if let Form::Regex(expression) = &pattern.form {
+                    checker.expressions += expression.size();
+                }
+                Some(Key::Ready(pattern))
+            }
             Err(message) => checker.error(place, message),
         }
     }
@@ -402,14 +406,13 @@ impl Matching {
     }
 }
 
-fn regex_fits(run: &mut Run<'_>, regex: &Regex, value: &str) -> bool {
+fn regex_fits(run: &mut Run<'_>, regex: &Expression, value: &str) -> bool {
     if !run.captures() {
         return regex.is_match(value);
     }
     let Some(found) = regex.captures(value) else {
         return false;
     };
-    let group = |group: Option<regex::Match<'_>>| group.map_or(String::new(), |group| group.as_str().to_owned());
-    run.set_matches(found.iter().take(MATCHES_MAX + 1).map(group).collect());
+    run.set_matches(found);
     true
 }

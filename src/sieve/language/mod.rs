@@ -110,6 +110,11 @@ impl Program {
         self.includes
     }
 
+    /// Bytes of memory that its regular expressions take, about.
+    pub(super) fn expressions(&self) -> usize {
+        self.expressions
+    }
+
     /// What compiles, but is probably not what its owner means.
     pub(super) fn warnings(&self) -> &[Fault] {
         &self.warnings

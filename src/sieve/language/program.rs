@@ -14,6 +14,8 @@ pub(in crate::sieve) struct Program {
     pub(super) warnings: Vec<Fault>,
     pub(super) needs_whole: bool,
     pub(super) includes: bool,
+    /// Bytes of its regular expressions.
+    pub(super) expressions: usize,
     /// It requires `variables`, so tests set match variables.
     pub(super) captures: bool,
 }

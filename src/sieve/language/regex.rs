@@ -1,8 +1,9 @@
-//! `:regex`: POSIX extended regular expressions (draft-ietf-sieve-regex), run by the crate regex in linear
-//! time. An expression is read by POSIX' rules and written as that crate has it: a backslash in brackets
+//! `:regex`: POSIX extended regular expressions (draft-ietf-sieve-regex), run by the engine of the crate regex in
+//! linear time. An expression is read by POSIX' rules and written as that crate has it: a backslash in brackets
 //! is a letter, `(?` is nothing special, and there are no back-references.
 
-use regex::{Regex, RegexBuilder};
+use regex_automata::meta::{BuildError, Config, Regex};
+use regex_automata::util::syntax;
 
 use super::comparator::Comparator;
 
@@ -11,11 +12,39 @@ const SIZE_MAX: usize = 256 * 1024;
 /// Bytes of an expression.
 const LENGTH_MAX: usize = 4096;
 
+/// What searching with one takes besides: states that are made as they are needed, in a search of mail far fewer
+/// than the [`SIZE_MAX`] there may be.
+const STATES: usize = 32 * 1024;
+
+/// A compiled expression.
+#[derive(Debug)]
+pub(super) struct Expression(Regex);
+
+impl Expression {
+    /// Whether it is found in a value.
+    pub(super) fn is_match(&self, value: &str) -> bool {
+        self.0.is_match(value)
+    }
+
+    /// What it and its groups stand for where it is found first; a group that took no part is empty.
+    pub(super) fn captures(&self, value: &str) -> Option<Vec<String>> {
+        let mut found = self.0.create_captures();
+        self.0.captures(value, &mut found);
+        let group = |at: usize| found.get_group(at).map_or("", |span| &value[span.range()]).to_owned();
+        found.is_match().then(|| (0..found.group_len()).map(group).collect())
+    }
+
+    /// Bytes of memory that it takes, about.
+    pub(super) fn size(&self) -> usize {
+        self.0.memory_usage() + STATES
+    }
+}
+
 /// Compiles an expression.
 ///
 /// # Errors
 /// Says what is wrong with it.
-pub(super) fn compile(expression: &str, comparator: Comparator) -> Result<Regex, String> {
+pub(super) fn compile(expression: &str, comparator: Comparator) -> Result<Expression, String> {
     if expression.len() > LENGTH_MAX {
         return Err(format!("a regular expression has at most {LENGTH_MAX} bytes"));
     }
@@ -27,24 +56,29 @@ pub(super) fn compile(expression: &str, comparator: Comparator) -> Result<Regex,
     }
     .run()
     .map_err(|message| format!("this is no regular expression: {message}"))?;
-    RegexBuilder::new(&translated)
+    let syntax = syntax::Config::new()
         .case_insensitive(matches!(
             comparator,
             Comparator::AsciiCasemap | Comparator::UnicodeCasemap
         ))
         .dot_matches_new_line(true)
-        .size_limit(SIZE_MAX)
-        .dfa_size_limit(SIZE_MAX)
-        .nest_limit(50)
-        .build()
-        .map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => "this regular expression is too large".to_owned(),
-            error => {
-                let text = error.to_string();
-                let last = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-                format!("this is no regular expression: {last}")
-            }
-        })
+        .nest_limit(50);
+    let sizes = Config::new()
+        .nfa_size_limit(Some(SIZE_MAX))
+        .hybrid_cache_capacity(SIZE_MAX);
+    let built = Regex::builder().configure(sizes).syntax(syntax).build(&translated);
+    built.map(Expression).map_err(wrong)
+}
+
+fn wrong(error: BuildError) -> String {
+    if error.size_limit().is_some() {
+        return "this regular expression is too large".to_owned();
+    }
+    let text = error
+        .syntax_error()
+        .map_or_else(|| error.to_string(), ToString::to_string);
+    let last = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
+    format!("this is no regular expression: {last}")
 }
 
 struct Translation<'a> {
@@ -257,6 +291,20 @@ mod tests {
             assert_eq!(compiled.expect(expression).is_match(value), matched, "{expression}");
         }
         assert!(!compile("A", Comparator::Octet).unwrap().is_match("a"));
+    }
+
+    #[test]
+    fn groups_that_take_no_part_are_empty() {
+        let expression = compile("b(c)?(d)", Comparator::Octet).unwrap();
+        assert_eq!(expression.captures("abd").unwrap(), ["bd", "", "d"]);
+        assert_eq!(expression.captures("abc"), None);
+    }
+
+    #[test]
+    fn a_larger_one_takes_more() {
+        let size = |expression: &str| compile(expression, Comparator::UnicodeCasemap).unwrap().size();
+        let (small, large) = (size("a"), size("([[:alpha:]]{1,9}x){1,3}"));
+        assert!(small >= STATES && large > small + 10_000, "{small} {large}");
     }
 
     #[test]
