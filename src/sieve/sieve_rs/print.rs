@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use super::strings::References;
 use super::variables::{collect_variables, walk};
 use super::{extensions, strings};
-use crate::sieve::syntax::{Argument, Call, Command, Place, SyntaxError, Value};
+use crate::sieve::syntax::{self, Argument, Call, Command, Place, SyntaxError, Value};
 
 /// The last match variable that sieve-rs has.
 const MATCHES_MAX: usize = 62;
@@ -364,7 +364,7 @@ impl<'a> Printer<'a> {
         if !self.has("encoded-character") {
             return Ok(Cow::Borrowed(text));
         }
-        match strings::decode(text) {
+        match syntax::decode(text) {
             Ok(decoded) => Ok(Cow::Owned(decoded)),
             Err(message) => Err(SyntaxError::new(position, message)),
         }

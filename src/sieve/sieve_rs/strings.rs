@@ -10,62 +10,6 @@ use std::fmt::Write;
 /// A variable that the printed script sets to `$`: the one way to say `${` literally.
 pub(super) const DOLLAR: &str = "postroom_dollar";
 
-/// Decodes `${hex:...}` and `${unicode:...}` (RFC 5228 §2.4.2.4).
-///
-/// # Errors
-/// Says which code is no character.
-pub(super) fn decode(text: &str) -> Result<String, String> {
-    let mut decoded: Vec<u8> = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("${") {
-        decoded.extend_from_slice(&rest.as_bytes()[..at]);
-        rest = &rest[at..];
-        match encoded(rest)? {
-            Some((bytes, length)) => {
-                decoded.extend_from_slice(&bytes);
-                rest = &rest[length..];
-            }
-            None => {
-                decoded.extend_from_slice(b"${");
-                rest = &rest[2..];
-            }
-        }
-    }
-    decoded.extend_from_slice(rest.as_bytes());
-    Ok(String::from_utf8_lossy(&decoded).into_owned())
-}
-
-// encoded-arb-octets = "${hex:" hex-pair-seq "}"; encoded-unicode-char = "${unicode:"
-// unicode-hex-seq "}". What does not fit the grammar stands for itself.
-fn encoded(text: &str) -> Result<Option<(Vec<u8>, usize)>, String> {
-    let Some(end) = text.find('}') else {
-        return Ok(None);
-    };
-    let Some((kind, codes)) = text[2..end].split_once(':') else {
-        return Ok(None);
-    };
-    let unicode = kind.eq_ignore_ascii_case("unicode");
-    if !unicode && !kind.eq_ignore_ascii_case("hex") {
-        return Ok(None);
-    }
-    let mut bytes = Vec::new();
-    for code in codes.split([' ', '\t', '\r', '\n']).filter(|code| !code.is_empty()) {
-        let hex = code.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let Some(number) = u32::from_str_radix(code, 16).ok().filter(|_| hex) else {
-            return Ok(None);
-        };
-        if unicode {
-            let c = char::from_u32(number).ok_or_else(|| format!("U+{code} is no character"))?;
-            bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-        } else if code.len() <= 2 {
-            bytes.extend(u8::try_from(number));
-        } else {
-            return Ok(None);
-        }
-    }
-    Ok((!bytes.is_empty()).then_some((bytes, end + 1)))
-}
-
 /// What `${name}` and `${1}` are in a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum References {
@@ -164,30 +108,6 @@ pub(super) fn check_namespace(name: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn decodes_encoded_characters() {
-        // RFC 5228 §2.4.2.4 has most of these.
-        for (text, decoded) in [
-            ("$${hex:40}", "$@"),
-            ("${hex: 40 }", "@"),
-            ("${HEX: 40}", "@"),
-            ("${hex:40", "${hex:40"),
-            ("${hex:400}", "${hex:400}"),
-            ("${hex:4${hex:30}}", "${hex:40}"),
-            ("${unicode:40}", "@"),
-            ("${ unicode:40}", "${ unicode:40}"),
-            ("${UNICODE:40}", "@"),
-            ("${UnICoDE:0000040}", "@"),
-            ("${Unicode:40}", "@"),
-            ("${hex:61 62}${unicode:e4 20ac}", "abä€"),
-            ("${x}", "${x}"),
-        ] {
-            assert_eq!(decode(text).expect(text), decoded, "{text}");
-        }
-        assert!(decode("${unicode:200000}").is_err());
-        assert!(decode("${unicode:DF01}").is_err());
-    }
 
     #[test]
     fn quotes() {

@@ -4,12 +4,14 @@
 //! [`Command`]s and a list of [`SyntaxError`]s with their places: after an error the parser
 //! goes on at the next command, so that all of them are told at once. Depth is bounded.
 
+mod encoded;
 mod lexer;
 mod parser;
 
 use super::error::Fault;
 
 pub(in crate::sieve) use super::error::Place;
+pub(in crate::sieve) use encoded::decode;
 pub(in crate::sieve) use parser::parse;
 
 /// What is wrong with a script, and where.
