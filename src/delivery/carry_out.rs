@@ -76,7 +76,7 @@ impl Sorter {
         Ok((outcome, errands))
     }
 
-    // RFC 5435 §3.8, vnd.dovecot.report §3: who is told of the message is told of one that is refused, too.
+    // RFC 5435 §7, vnd.dovecot.report §3: who is told of the message is told of one that is refused, too.
     fn reject(
         &self,
         delivery: &Delivery<'_>,

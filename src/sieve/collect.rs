@@ -310,7 +310,7 @@ impl Collector<'_> {
             return Ok(());
         };
         let fcc = self.fcc(fcc.as_ref())?;
-        // RFC 5435 §3.8: "mailto" is the method that every implementation has.
+        // RFC 5435 §3.2: "mailto" is the method that every implementation has.
         let addresses = mailto(&method).ok_or_else(|| format!("notify: the method {method:?} is not supported"))?;
         let mut parsed = Vec::new();
         for address in addresses {

@@ -147,7 +147,7 @@ pub(super) fn addresses(raw: &[u8]) -> Vec<String> {
 // exists [:mime] [:anychild] <header-names: string-list>
 fn compile_exists(checker: &mut Checker<'_>, call: &Call) -> Option<Box<dyn Test>> {
     let mut arguments = Arguments::of_test(call);
-    let fields = Fields::take_mime_tags(&mut arguments, checker, false).names(&mut arguments, checker);
+    let fields = Fields::take_any(&mut arguments, checker).names(&mut arguments, checker);
     arguments.end(checker)?;
     Some(Box::new(Exists { fields: fields? }))
 }

@@ -79,6 +79,15 @@ impl Fields {
         }
     }
 
+    /// Takes `:mime` and `:anychild` alone: RFC 5260 §6 has `:index` for `header`, `address` and `date` only.
+    pub(super) fn take_any(arguments: &mut Arguments<'_>, checker: &mut Checker<'_>) -> Fields {
+        Fields {
+            names: Vec::new(),
+            index: None,
+            mime: MimeTags::take(arguments, checker, false),
+        }
+    }
+
     /// The same with `:mime` and `:anychild`; with `aspects`, the tags that pick a piece of a value, too.
     pub(super) fn take_mime_tags(arguments: &mut Arguments<'_>, checker: &mut Checker<'_>, aspects: bool) -> Fields {
         Fields {

@@ -75,7 +75,7 @@ fn check(
     }
 }
 
-// RFC 5435 §3: a method that is not here is an error where it is executed: a script may ask for it before.
+// RFC 5435 §3.2: a method that is not here is an error where it is executed: a script may ask for it before.
 fn check_method(checker: &mut Checker<'_>, place: Place, method: &Text) -> Option<()> {
     match method.constant().map(mailto::method) {
         Some(Method::Wrong(message)) => checker.error(place, message),

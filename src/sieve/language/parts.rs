@@ -160,6 +160,19 @@ impl Run<'_> {
         }
     }
 
+    /// Puts another message in place. It has parts of its own, so that loops that run end with the part at hand,
+    /// which is the message now.
+    pub(super) fn replace_message(&mut self, message: Message) {
+        self.subject.set_message(message);
+        for part_loop in &mut self.loops {
+            *part_loop = PartLoop {
+                part: 0,
+                next: 0,
+                end: 0,
+            };
+        }
+    }
+
     /// Puts a message in place that holds the one there is as its part `by`. Loops that run go on in it.
     ///
     /// # Errors

@@ -213,7 +213,7 @@ impl Filter {
         let bytes = message.bytes().map_err(unreadable)?;
         match self.program.run(run, &bytes, as_test)? {
             Some(output) if !output.is_empty() => {
-                run.subject.set_message(Message::from_bytes(output));
+                run.replace_message(Message::from_bytes(output));
                 Ok(true)
             }
             _ => Ok(false),

@@ -106,7 +106,7 @@ pub(super) enum Modifier {
     QuoteWildcard,
     /// draft-ietf-sieve-regex
     QuoteRegex,
-    /// RFC 5435 §6.1
+    /// RFC 5435 §6
     EncodeUrl,
     Length,
 }

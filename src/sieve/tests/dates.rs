@@ -114,6 +114,8 @@ fn constants_are_checked() {
             ":originalzone",
             "no tag `:originalzone`",
         ),
+        // RFC 5260 §6: of the tests only these three have it.
+        ("exists :index 1 \"date\"", ":index", "no tag `:index`"),
         ("date :index 0 \"date\" \"hour\" \"1\"", "0 ", "from 1"),
         ("date :last \"date\" \"hour\" \"1\"", ":last", ":index"),
     ] {

@@ -101,6 +101,47 @@ fn filters() {
 }
 
 #[test]
+fn a_filter_ends_loops_through_the_parts_of_what_it_replaced() {
+    let mail = "To: me@example.org\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n\
+        --x\r\n\r\none\r\n--x\r\n\r\ntwo\r\n--x--\r\n";
+    for (source, expected) in [
+        // Without it: the message and its two parts.
+        (
+            "foreverypart { set \"n\" \"x${n}\"; fileinto :copy \"${n}\"; }",
+            "fileinto x copy; fileinto xx copy; fileinto xxx copy; keep",
+        ),
+        (
+            "foreverypart { set \"n\" \"x${n}\"; filter \"upper\"; fileinto :copy \"${n}\"; }",
+            "fileinto x copy; keep",
+        ),
+        // The part at hand is the new message, whose header the tests of parts read.
+        (
+            "foreverypart { if header :mime :subtype \"content-type\" \"plain\" { filter \"upper\"; } \
+             if header :mime :comparator \"i;octet\" :type \"content-type\" \"multipart\" { set \"n\" \"x${n}\"; \
+             fileinto :copy \"${n}\"; } }",
+            "fileinto x copy; keep",
+        ),
+        (
+            "foreverypart { foreverypart { filter \"upper\"; set \"n\" \"x${n}\"; fileinto :copy \"${n}\"; } \
+             set \"n\" \"y${n}\"; fileinto :copy \"${n}\"; }",
+            "fileinto x copy; fileinto yx copy; keep",
+        ),
+    ] {
+        let require = "require [\"vnd.dovecot.filter\",\"copy\",\"variables\",\"fileinto\",\"mime\",\"foreverypart\"];";
+        let options = Options {
+            programs: Programs {
+                filter: true,
+                ..Programs::default()
+            },
+            ..Options::default()
+        };
+        let scripts = user(&format!("{require} {source}"));
+        let evaluation = evaluate_with(&scripts, mail.as_bytes(), "sender@example.com", options);
+        assert_eq!(words(&evaluation), expected, "{source}");
+    }
+}
+
+#[test]
 fn executes() {
     for (source, expected) in [
         (
