@@ -27,6 +27,8 @@ mod sieve_differential {
 
 use std::collections::BTreeMap;
 use std::env;
+use std::fs;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -34,7 +36,7 @@ use std::time::Duration;
 
 use postroom::sieve::{Engine, Options};
 use sieve_differential::case::Case;
-use sieve_differential::known::classify;
+use sieve_differential::known::{KNOWN, Known, classify};
 use sieve_differential::ours;
 use sieve_differential::outcome::Outcome;
 use sieve_differential::theirs::Pigeonhole;
@@ -60,6 +62,22 @@ fn the_same_scripts_compile() {
 #[test]
 fn several_scripts_do_the_same() {
     compare(Case::sequence);
+}
+
+#[test]
+fn the_page_has_the_same_differences() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/SIEVE.md");
+    let page = fs::read_to_string(page).expect("the page");
+    let (_, table) = page.split_once("## Where others differ").expect("its heading");
+    let words = |text: &str| text.replace('`', "").split_whitespace().collect::<Vec<_>>().join(" ");
+    let lines = table.lines().filter(|line| line.starts_with("| "));
+    let rows: Vec<String> = lines.skip(2).map(words).collect();
+    for Known { what, rfc, .. } in KNOWN {
+        let row = format!("| {} | {rfc}", words(what));
+        let found = rows.iter().filter(|line| line.starts_with(&row)).count();
+        assert_eq!(found, 1, "docs/SIEVE.md has {found} rows that begin with {row:?}");
+    }
+    assert_eq!(rows.len(), KNOWN.len(), "docs/SIEVE.md has other rows, too: {rows:#?}");
 }
 
 fn engine() -> Engine {

@@ -25,7 +25,7 @@ struct Seen<'a> {
     theirs: &'a Outcome,
 }
 
-/// All of them; docs/SIEVE.md has the same table.
+/// All of them; the table of docs/SIEVE.md has the same, which a test compares.
 pub const KNOWN: &[Known] = &[
     Known {
         what: "a variable of an unknown namespace",
@@ -154,6 +154,24 @@ pub const KNOWN: &[Known] = &[
         applies: |seen| *seen.theirs == Outcome::Refused && *seen.ours != Outcome::Refused && seen.has(&["include \""]),
     },
     Known {
+        what: "faults behind an ihave that asks for what is not here",
+        rfc: "RFC 5463 §4",
+        decides: "they count where they are executed; Pigeonhole's count when it compiles, where they are no unknown words",
+        applies: |seen| *seen.theirs == Outcome::Refused && *seen.ours != Outcome::Refused && seen.has(&["ihave "]),
+    },
+    Known {
+        what: "a variable that is set to a text with itself",
+        rfc: "RFC 5229 §4",
+        decides: "the value is what the string is before; in Pigeonhole's the variable is empty by then",
+        applies: |seen| !seen.one_refuses() && seen.sets_by_itself(),
+    },
+    Known {
+        what: "a parameter without a name",
+        rfc: "RFC 5703 §4.1",
+        decides: "no field has one, and what is not there counts nothing",
+        applies: |seen| seen.has(&[":param", "\"\"", ":count"]) && !seen.one_refuses(),
+    },
+    Known {
         what: "an address gets a report for each type",
         rfc: "vnd.dovecot.report §3",
         decides: "one for each combination of type and recipient; Pigeonhole sends one to a recipient",
@@ -216,6 +234,16 @@ impl Seen<'_> {
                 .next()
                 .unwrap_or_default();
             !name.is_empty() && rest[name.len()..].starts_with('.')
+        })
+    }
+
+    /// `set "name" "... ${name} ..."`, in whatever case.
+    fn sets_by_itself(&self) -> bool {
+        let lower = self.text.to_lowercase();
+        let sets = lower.lines().filter_map(|line| line.trim_start().strip_prefix("set "));
+        sets.filter_map(|rest| rest.split_once("\" ")).any(|(before, value)| {
+            let name = before.rsplit('"').next().unwrap_or_default();
+            !name.is_empty() && value.contains(&format!("${{{name}}}"))
         })
     }
 
