@@ -178,15 +178,19 @@ pub const KNOWN: &[Known] = &[
         applies: |seen| seen.text.matches("report ").count() > 1 && !seen.one_refuses(),
     },
     Known {
-        what: "what an earlier script did already does not cancel the implicit keep",
+        what: "what was done already does not cancel the implicit keep",
         rfc: "RFC 5228 §2.10.2",
-        decides: "fileinto and redirect cancel it whether or not the same was done before",
+        decides: "fileinto and redirect cancel it whether or not the same was done before, or with :copy",
         applies: |seen| {
-            let files = |outcome: &Outcome| match outcome {
-                Outcome::Done(effects) => effects.filed.contains_key("INBOX"),
-                _ => false,
+            let (Outcome::Done(ours), Outcome::Done(theirs)) = (seen.ours, seen.theirs) else {
+                return false;
             };
-            !seen.case.before.is_empty() && !files(seen.ours) && files(seen.theirs)
+            let (several, copies) = (!seen.case.before.is_empty(), seen.has(&[":copy"]));
+            let keeps = theirs.filed.contains_key("INBOX") && !ours.filed.contains_key("INBOX");
+            // The next script ran there, because the one before kept the message.
+            let goes_on = theirs.redirected.is_superset(&ours.redirected)
+                && ours.filed.keys().all(|mailbox| theirs.filed.contains_key(mailbox));
+            ((several || copies) && keeps) || (several && copies && goes_on)
         },
     },
 ];
