@@ -35,7 +35,7 @@ impl Message {
             match piece {
                 Piece::Text(text) => {
                     let range = 0..text.len() as u64;
-                    push(&mut stretches, &mut size, &Arc::new(Bytes::Memory(text)), range);
+                    push(&mut stretches, &mut size, &Arc::new(Bytes::Memory(text, None)), range);
                 }
                 Piece::Own(range) => {
                     let end = range.end.min(self.size());
@@ -48,7 +48,7 @@ impl Message {
             let bytes = whole(&pieces, size)?;
             let mut intake = Intake::with_digest(&Limits::default());
             intake.feed(&bytes);
-            Message::new(Bytes::Memory(bytes), intake.finish())
+            Message::new(Bytes::Memory(bytes, None), intake.finish())
         } else {
             let mut intake = Intake::with_digest(&Limits::default());
             read(&pieces, size, |bytes| intake.feed(bytes))?;

@@ -52,7 +52,12 @@ impl Message {
         let bytes = bytes.into();
         let mut intake = Intake::with_digest(&Limits::default());
         intake.feed(&bytes);
-        Message::new(Bytes::Memory(bytes), intake.finish())
+        Message::new(Bytes::Memory(bytes, None), intake.finish())
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_in_memory(&self) -> bool {
+        matches!(&*self.bytes, Bytes::Memory(..))
     }
 
     /// When the last of it came: one time for all its recipients, so that their copies are alike.
@@ -190,7 +195,7 @@ impl Message {
     /// # Errors
     /// Where its file cannot be read.
     pub fn head(&self, length: usize) -> io::Result<Cow<'_, [u8]>> {
-        if let Bytes::Memory(bytes) = &*self.bytes {
+        if let Bytes::Memory(bytes, _) = &*self.bytes {
             return Ok(Cow::Borrowed(&bytes[..length.min(bytes.len())]));
         }
         let length = length.min(usize::try_from(self.size()).unwrap_or(usize::MAX));

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::intake::Intake;
 use super::message::Message;
+use super::pool::{Pool, Share};
 use super::structure::Limits;
 
 /// Bytes written to the file at a time.
@@ -56,6 +57,8 @@ pub struct Spool {
     intake: Intake,
     /// What is not in the file: all, or what was not written yet.
     buffer: Vec<u8>,
+    /// What of the memory of all messages the buffer takes.
+    share: Option<Share>,
     file: Option<File>,
     size: u64,
     from_line: FromLine,
@@ -84,6 +87,7 @@ impl Spool {
             options: options.clone(),
             intake: Intake::with_digest(&limits),
             buffer: Vec::new(),
+            share: None,
             file: None,
             size: 0,
             from_line: FromLine::Kept,
@@ -109,6 +113,34 @@ impl Spool {
     pub fn without_from_line(mut self) -> Spool {
         self.from_line = FromLine::Awaited(0);
         self
+    }
+
+    /// Takes its memory from what all messages share: where that is used up, it goes to a file at once.
+    #[must_use]
+    pub fn within(mut self, pool: &Arc<Pool>) -> Spool {
+        self.share = Some(Share::of(pool));
+        self
+    }
+
+    /// Whether so many bytes more stay in memory; for these there is room then. Else [`Spool::write`] writes to the file,
+    /// which may take a while.
+    pub fn fits(&mut self, more: usize) -> bool {
+        let full = match self.file {
+            None => self.options.memory,
+            Some(_) => WRITE,
+        };
+        let needed = self.buffer.len() + more;
+        if needed > full {
+            return false;
+        }
+        if needed > self.buffer.capacity() {
+            let capacity = (self.buffer.capacity() * 2).clamp(needed, full);
+            if self.share.as_mut().is_some_and(|share| !share.resize(capacity)) {
+                return false;
+            }
+            self.buffer.reserve_exact(capacity - self.buffer.len());
+        }
+        true
     }
 
     /// Takes the next bytes, in pieces of any size.
@@ -144,11 +176,7 @@ impl Spool {
     fn take(&mut self, bytes: &[u8]) -> Result<(), SpoolError> {
         self.intake.feed(bytes);
         self.size += bytes.len() as u64;
-        let full = match self.file {
-            None => self.options.memory,
-            Some(_) => WRITE,
-        };
-        if self.buffer.len() + bytes.len() <= full {
+        if self.fits(bytes.len()) {
             self.buffer.extend_from_slice(bytes);
             return Ok(());
         }
@@ -163,7 +191,11 @@ impl Spool {
         file.write_all(&self.buffer)?;
         self.buffer.clear();
         self.buffer.shrink_to(WRITE);
-        if bytes.len() < WRITE {
+        if let Some(share) = &mut self.share {
+            // It never grows here, so there is room.
+            share.resize(self.buffer.capacity());
+        }
+        if bytes.len() < self.buffer.capacity() {
             self.buffer.extend_from_slice(bytes);
             return Ok(());
         }
@@ -198,7 +230,10 @@ impl Spool {
             Some(file) => Bytes::File(file),
             None => {
                 self.buffer.shrink_to_fit();
-                Bytes::Memory(self.buffer)
+                if let Some(share) = &mut self.share {
+                    share.resize(self.buffer.capacity());
+                }
+                Bytes::Memory(self.buffer, self.share)
             }
         };
         Ok(Message::new(content, self.intake.finish()))
@@ -216,7 +251,11 @@ impl Spool {
 /// The bytes of a message, which never change.
 #[derive(Debug)]
 pub(super) enum Bytes {
-    Memory(Vec<u8>),
+    /// With what they take of the memory of all messages.
+    Memory(
+        Vec<u8>,
+        #[expect(dead_code, reason = "it is given back when the bytes are gone")] Option<Share>,
+    ),
     File(File),
     /// One behind the other; none is empty, and none is made of pieces itself.
     Pieces(Vec<Stretch>),
@@ -244,7 +283,7 @@ impl Bytes {
     /// Reads from `offset`; zero is the end.
     pub(super) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Bytes::Memory(bytes) => {
+            Bytes::Memory(bytes, _) => {
                 let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
                 let length = buffer.len().min(bytes.len() - start);
                 buffer[..length].copy_from_slice(&bytes[start..start + length]);
@@ -309,6 +348,28 @@ mod tests {
             assert_eq!(message.bytes().unwrap().as_ref(), text.as_bytes());
             assert_eq!(message.digest(), Message::from_bytes(text.clone()).digest());
         }
+    }
+
+    #[test]
+    fn what_all_share_is_never_exceeded_and_given_back() {
+        let pool = Arc::new(Pool::new(100_000));
+        let text = "Subject: x\r\n\r\n".to_owned() + &"0123456789\r\n".repeat(5_000);
+        let mut messages = Vec::new();
+        for piece in [1, 700, 70_000].repeat(4) {
+            let mut spool = Spool::new(&SpoolOptions::default()).within(&pool);
+            for bytes in text.as_bytes().chunks(piece) {
+                spool.write(bytes).unwrap();
+                assert!(pool.used() <= 100_000);
+            }
+            messages.push(spool.finish().unwrap());
+        }
+        let in_memory = |message: &&Message| message.is_in_memory();
+        assert_eq!(messages.iter().filter(in_memory).count(), 1, "others went to files");
+        for message in &messages {
+            assert_eq!(message.bytes().unwrap().as_ref(), text.as_bytes());
+        }
+        drop(messages);
+        assert_eq!(pool.used(), 0);
     }
 
     #[test]
