@@ -19,6 +19,7 @@ mod named;
 mod password;
 mod progress;
 mod quota;
+mod reload;
 mod removal;
 mod rooms;
 mod send;
@@ -56,6 +57,8 @@ struct Arguments {
 enum Command {
     /// Listen for messages and deliver them, until stopped by SIGTERM
     Serve,
+    /// Have the running server read its configuration again; it stays as it was where there is a fault in it
+    Reload,
     /// Deliver one message from standard input, for MTAs that pipe
     Deliver(deliver::Arguments),
     /// Hand messages to an LMTP server and print each reply
@@ -163,6 +166,7 @@ fn run(Arguments { command, config: file }: Arguments) -> Result<u8, Fault> {
     let file = file.as_deref();
     match command {
         Command::Serve => serve::run(file),
+        Command::Reload => reload::run(file),
         Command::Deliver(arguments) => deliver::run(file, &arguments),
         Command::Send(arguments) => send::run(file, &arguments),
         Command::Sieve(command) => sieve::run(file, &command),

@@ -132,11 +132,14 @@ fn server(config: &Config, named: Option<&str>) -> Result<String, Fault> {
     if let Some(address) = named {
         return Ok(address.to_owned());
     }
-    let door = config.listen.iter().find(|door| door.protocol == ListenProtocol::Lmtp);
-    match door.map(|door| &door.address) {
+    // Where a socket of systemd's is, its unit says.
+    let is_known = |address: &&ListenAddress| !matches!(address, ListenAddress::Systemd(_));
+    let doors = config.listen.iter();
+    let lmtp = doors.filter(|door| door.protocol == ListenProtocol::Lmtp);
+    match lmtp.map(|door| &door.address).find(is_known) {
         Some(ListenAddress::Unix(path)) => Ok(format!("unix:{}", path.display())),
         Some(ListenAddress::Tcp(address)) => Ok(address.to_string()),
-        None => Err(Fault::new(
+        Some(ListenAddress::Systemd(_)) | None => Err(Fault::new(
             exit::CONFIG,
             "the configuration has no LMTP door: name one with --server",
         )),

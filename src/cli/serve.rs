@@ -1,15 +1,18 @@
 //! `postroom serve`: open the doors, give up root's rights, serve.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nix::unistd::Uid;
 
-use crate::config::{self, Config, ListenAddress, ListenProtocol};
+use crate::config::{self, ClientCertificates, Config, ListenAddress, ListenProtocol, ListenTls};
 use crate::delivery::Sorter;
 use crate::directory::Source;
-use crate::server::{self, Certificate, Doors, Listen, Place, Plaintext, Protocol};
+use crate::server::{
+    self, Certificate, Clients, Control, Doors, Listen, Network, Passed, Place, Plaintext, Protocol, Reread, Security,
+    TlsOptions,
+};
 use crate::smtp::{self, Door};
 use crate::{managesieve, message, telemetry};
 
@@ -19,18 +22,24 @@ use super::rooms::{self, Identity};
 pub(super) fn run(file: Option<&Path>) -> Result<u8, Fault> {
     let (config, source) = Config::find_with_source(file)?;
     telemetry::start(&config.log).map_err(|error| Fault::config(&error))?;
+    let mut passed = Passed::take().map_err(|error| {
+        Fault::new(
+            exit::CONFIG,
+            format!("cannot take the sockets that systemd passed: {error}"),
+        )
+    })?;
     check(&config)?;
     raise_file_limit();
     let identity = rooms::identity(&config)?;
-    let listen = config
-        .listen
-        .iter()
-        .map(|door| listen(door, identity.as_ref()))
-        .collect::<Result<Vec<_>, _>>()?;
-    let doors = Doors::bind(&listen).map_err(|error| Fault::new(exit::CONFIG, error.to_string()))?;
+    let doors = Doors::bind(&listen_all(&config, identity.as_ref())?, &mut passed)
+        .map_err(|error| Fault::new(exit::CONFIG, error.to_string()))?;
+    for socket in passed.rest() {
+        tracing::warn!("systemd passed the socket {socket}, for which there is no [[listen]]: nobody is let in there");
+    }
+    let control = source.as_deref().and_then(control);
     make_root(&config, identity.as_ref())?;
     // While there is the right to: keys are root's.
-    let certificate = certificate(&config)?;
+    let certificate = certificate(&config, None)?.0;
     match &identity {
         Some(identity) => rooms::become_identity(identity)?,
         None if Uid::effective().is_root() => {
@@ -38,26 +47,89 @@ pub(super) fn run(file: Option<&Path>) -> Result<u8, Fault> {
         }
         None => {}
     }
-    let sorter = rooms::sorter(&config)?;
-    if has_scripts_door(&config) {
-        check_logins(&sorter)?;
-    }
-    let spool = rooms::spool(&config);
-    message::Spool::check(&spool)
-        .map_err(|error| Fault::new(exit::CONFIG, crate::mail::Cause::of(&error).to_string()))?;
+    let site = site(&config, identity.as_ref(), certificate.clone())?;
     for warning in config.warnings() {
         tracing::warn!("{warning}");
-    }
-    for (protocol, place) in doors.places() {
-        tracing::info!("listening: {protocol} on {place}");
     }
     if source.is_none() {
         super::print(&welcome(&config, &doors))?;
     }
-    let managesieve = managesieve_options(&config, &sorter, certificate);
-    server::run(doors, sorter, options(&config, spool, managesieve))
+    let reread = reread(source, config, identity, certificate);
+    server::run(doors, site, reread, control)
         .map_err(|error| Fault::new(exit::TEMPFAIL, format!("cannot serve: {error}")))?;
     Ok(exit::OK)
+}
+
+// Two servers with one configuration serve different doors, if at all; SIGHUP reaches the other.
+fn control(source: &Path) -> Option<Control> {
+    match Control::open(source) {
+        Ok(control) => Some(control),
+        Err(error) => {
+            tracing::warn!(%error, "`postroom reload` will not reach this server; SIGHUP does");
+            None
+        }
+    }
+}
+
+/// What a configuration comes to, once root's rights are given up.
+fn site(
+    config: &Config,
+    identity: Option<&Identity>,
+    certificate: Option<Arc<Certificate>>,
+) -> Result<server::Site, Fault> {
+    let listen = listen_all(config, identity)?;
+    let sorter = rooms::sorter(config)?;
+    if has_scripts_door(config) {
+        check_logins(&sorter)?;
+    }
+    let spool = rooms::spool(config);
+    message::Spool::check(&spool)
+        .map_err(|error| Fault::new(exit::CONFIG, crate::mail::Cause::of(&error).to_string()))?;
+    let managesieve = managesieve_options(config, &sorter, certificate.clone());
+    Ok(server::Site {
+        listen,
+        options: options(config, spool, managesieve, certificate),
+        sorter,
+        notes: Vec::new(),
+    })
+}
+
+/// Reads the file again for each reload.
+fn reread(
+    source: Option<PathBuf>,
+    started_with: Config,
+    identity: Option<Identity>,
+    mut certificate: Option<Arc<Certificate>>,
+) -> Reread {
+    Box::new(move || {
+        let Some(path) = &source else {
+            return Err("there is no configuration file that could be read again".to_owned());
+        };
+        let reread = || -> Result<_, Fault> {
+            let config = Config::load(path)?;
+            check(&config)?;
+            make_root(&config, identity.as_ref())?;
+            let (shown, trouble) = self::certificate(&config, certificate.as_ref())?;
+            let mut site = site(&config, identity.as_ref(), shown.clone())?;
+            site.notes.extend(trouble);
+            site.notes.extend(waits_for_restart(&started_with, &config));
+            site.notes.extend(config.warnings());
+            Ok((site, shown))
+        };
+        let (site, shown) = reread().map_err(|fault| fault.message)?;
+        certificate = shown;
+        Ok(site)
+    })
+}
+
+fn waits_for_restart(started_with: &Config, now: &Config) -> Option<String> {
+    let changes = [
+        ("user", started_with.user != now.user),
+        ("group", started_with.group != now.group),
+        ("[log]", started_with.log != now.log),
+    ];
+    let changed: Vec<&str> = changes.iter().filter(|(_, it)| *it).map(|(name, _)| *name).collect();
+    (!changed.is_empty()).then(|| format!("{} changes with a restart", changed.join(", ")))
 }
 
 fn check(config: &Config) -> Result<(), Fault> {
@@ -76,9 +148,14 @@ fn check(config: &Config) -> Result<(), Fault> {
     Ok(())
 }
 
+fn listen_all(config: &Config, identity: Option<&Identity>) -> Result<Vec<Listen>, Fault> {
+    config.listen.iter().map(|door| listen(door, identity)).collect()
+}
+
 fn listen(door: &crate::config::Listen, identity: Option<&Identity>) -> Result<Listen, Fault> {
     let place = match &door.address {
         ListenAddress::Tcp(address) => Place::Tcp(*address),
+        ListenAddress::Systemd(name) => Place::Systemd(name.clone()),
         ListenAddress::Unix(path) => Place::Unix {
             path: path.clone(),
             mode: door.mode,
@@ -101,7 +178,25 @@ fn listen(door: &crate::config::Listen, identity: Option<&Identity>) -> Result<L
         ListenProtocol::Smtp => Protocol::Mail(Door::Smtp),
         ListenProtocol::ManageSieve => Protocol::ManageSieve,
     };
-    Ok(Listen { protocol, place })
+    let allow = match (&door.allow, protocol) {
+        (Some(allow), _) => allow.clone(),
+        // Whoever may deliver past the MTA in front comes past its filters; users log in.
+        (None, Protocol::Mail(_)) => Network::near(),
+        (None, Protocol::ManageSieve) => Network::all(),
+    };
+    Ok(Listen {
+        protocol,
+        place,
+        allow,
+        trusted: door.trusted.clone(),
+        proxy: door.proxy,
+        security: match door.tls {
+            ListenTls::None => Security::None,
+            ListenTls::StartTls => Security::StartTls,
+            ListenTls::Required => Security::Required,
+            ListenTls::Implicit => Security::Implicit,
+        },
+    })
 }
 
 // The folder of all homes, made while there is the right to, for who will use it.
@@ -143,14 +238,48 @@ fn has_scripts_door(config: &Config) -> bool {
     doors.any(|door| door.protocol == ListenProtocol::ManageSieve)
 }
 
-fn certificate(config: &Config) -> Result<Option<Arc<Certificate>>, Fault> {
-    let Some(tls) = config.tls.as_ref().filter(|_| has_scripts_door(config)) else {
-        return Ok(None);
+fn wants_certificate(config: &Config) -> bool {
+    has_scripts_door(config) || config.listen.iter().any(|door| door.tls != ListenTls::None)
+}
+
+/// The certificate to show. On a reload the present one stays where the same files cannot be read now, as when only root
+/// may read the key; then a trouble is told of, too.
+fn certificate(
+    config: &Config,
+    present: Option<&Arc<Certificate>>,
+) -> Result<(Option<Arc<Certificate>>, Option<String>), Fault> {
+    let Some(tls) = config.tls.as_ref().filter(|_| wants_certificate(config)) else {
+        return Ok((None, None));
     };
-    let certificate = Certificate::load(&tls.certificate, &tls.key);
-    certificate
-        .map(|certificate| Some(Arc::new(certificate)))
-        .map_err(|error| Fault::new(exit::CONFIG, error.to_string()))
+    let options = tls_options(tls);
+    match present.filter(|present| *present.options() == options) {
+        Some(present) => {
+            let trouble = present.reload().err();
+            let trouble = trouble.map(|error| format!("{error}; the certificate stays as it was"));
+            Ok((Some(present.clone()), trouble))
+        }
+        None => match Certificate::load(options) {
+            Ok(certificate) => Ok((Some(Arc::new(certificate)), None)),
+            Err(error) => Err(Fault::new(exit::CONFIG, error.to_string())),
+        },
+    }
+}
+
+fn tls_options(tls: &config::TlsSettings) -> TlsOptions {
+    let asked = |required| {
+        let authorities = tls.client_ca.clone().unwrap_or_default();
+        Clients::Asked { authorities, required }
+    };
+    TlsOptions {
+        certificate: tls.certificate.clone(),
+        key: tls.key.clone(),
+        clients: match tls.client_certificates {
+            ClientCertificates::None => Clients::NotAsked,
+            ClientCertificates::Optional => asked(false),
+            ClientCertificates::Required => asked(true),
+        },
+        handshake: tls.handshake_timeout,
+    }
 }
 
 // A door through which nobody can come is a mistake.
@@ -183,12 +312,30 @@ fn managesieve_options(config: &Config, sorter: &Sorter, certificate: Option<Arc
     }
 }
 
-fn options(config: &Config, spool: message::SpoolOptions, managesieve: server::ManageSieve) -> server::Options {
+fn options(
+    config: &Config,
+    spool: message::SpoolOptions,
+    managesieve: server::ManageSieve,
+    certificate: Option<Arc<Certificate>>,
+) -> server::Options {
+    let limits = &config.limits;
     server::Options {
-        connections: config.limits.connections,
-        deliveries: config.limits.deliveries,
-        idle: config.limits.idle_timeout,
+        connections: limits.connections,
+        connections_per_peer: limits.connections_per_peer,
+        deliveries: server::Load {
+            at_once: limits.deliveries,
+            of_one: limits.deliveries_per_account,
+            waiting: limits.waiting,
+            waiting_of_one: limits.waiting_per_account,
+            patience: limits.wait,
+        },
+        lookups: limits.lookups,
+        lookup_timeout: limits.lookup_timeout,
+        idle: limits.idle_timeout,
+        transaction: limits.transaction,
         spool,
+        memory: limits.memory_total,
+        certificate,
         session: smtp::Options {
             hostname: config.hostname.clone(),
             message_size: config.limits.message_size,

@@ -15,6 +15,7 @@ use super::written::{
 use super::{HostPort, ListenAddress, RedirectFrom};
 use crate::directory::{show_extra, show_size};
 use crate::mail::{Address, Extra, MailboxName, MailboxPattern};
+use crate::server::{Network, NetworkError};
 use crate::sieve::{FieldPattern, FieldPatternError, Points, Verdict};
 
 /// A kind of value.
@@ -293,8 +294,12 @@ kinds! {
         },
         show |value| quoted(&value.to_string());
     /// Where to listen.
-    Socket: ListenAddress, "\"unix:/path\", or an IP address and a port such as \"127.0.0.1:24\" or \"[::1]:24\"",
+    Socket: ListenAddress, "\"unix:/path\", an IP address and a port such as \"127.0.0.1:24\" or \"[::1]:24\", or \"systemd:name\"",
         read |written, folder| socket(written, folder),
+        show |value| quoted(&value.to_string());
+    /// Those who come to a door.
+    Peer: Network, "an address or a network, such as \"127.0.0.1\" or \"2001:db8::/32\", or \"unix\"",
+        read |written, _folder| text(written)?.parse().map_err(|error: NetworkError| because(written, error)),
         show |value| quoted(&value.to_string());
     /// A header field of a scanner, and what of it counts.
     ScanField: FieldPattern, "a header field, such as \"X-Spam-Level\" or \"X-Spam-Status: score=(-?[0-9.]+)\"",

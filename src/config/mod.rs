@@ -25,9 +25,10 @@ pub use resolved::{
     HostPort, ListenAddress, ListenProtocol, QuotaSettings, RedirectFrom, Relay, SubmissionSettings, TlsSettings,
 };
 pub use sections::{
-    DeliveredTo, DeliverySettings, ExpireRule, HistorySettings, Limits, Listen, MailboxSettings, ManageSieveSettings,
-    OverQuota, Plaintext, ProgramSettings, ProgramUse, QuotaMailbox, QuotaWarning, ScanKind, SearchSettings,
-    SieveDomain, SieveEngine, SieveLimits, SieveSettings, SpamHeaders, StoreSettings, SubmissionTls, VirusHeaders,
+    ClientCertificates, DeliveredTo, DeliverySettings, ExpireRule, HistorySettings, Limits, Listen, ListenTls,
+    MailboxSettings, ManageSieveSettings, OverQuota, Plaintext, ProgramSettings, ProgramUse, QuotaMailbox,
+    QuotaWarning, ScanKind, SearchSettings, SieveDomain, SieveEngine, SieveLimits, SieveSettings, SpamHeaders,
+    StoreSettings, SubmissionTls, VirusHeaders,
 };
 pub use written::{parse_age, show_age, show_period};
 

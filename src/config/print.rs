@@ -1,9 +1,10 @@
 //! The settings as text: resolved, as an example, and as a page of reference.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use super::reader::{Info, Section, Setting};
-use super::sections::{Kinds, Log, Main, QuotaMain, SECTIONS, Submission, Tls, Who};
+use super::sections::{ClientCertificates, Kinds, Log, Main, QuotaMain, SECTIONS, Submission, Tls, Who};
 use super::{Config, Relay, SubmissionTls};
 use crate::directory::{Source, TableFormat};
 
@@ -192,9 +193,13 @@ fn who_of(config: &Config) -> Who {
 }
 
 fn tls_of(config: &Config) -> Tls {
+    let tls = config.tls.as_ref();
     Tls {
-        certificate: config.tls.as_ref().map(|tls| tls.certificate.clone()),
-        key: config.tls.as_ref().map(|tls| tls.key.clone()),
+        certificate: tls.map(|tls| tls.certificate.clone()),
+        key: tls.map(|tls| tls.key.clone()),
+        client_certificates: tls.map_or(ClientCertificates::None, |tls| tls.client_certificates),
+        client_ca: tls.and_then(|tls| tls.client_ca.clone()),
+        handshake_timeout: tls.map_or(Duration::from_secs(30), |tls| tls.handshake_timeout),
     }
 }
 

@@ -9,7 +9,8 @@ use super::error::{ConfigError, Fault, invalid};
 use super::reader::{Info, Reader, Section};
 use super::sections::{Kinds, Log, Main, ManageSieveSettings, QuotaMain, Submission, Tls, Who};
 use super::{
-    Config, DeliverySettings, ExpireRule, Limits, Listen, ListenAddress, ListenProtocol, QuotaMailbox, QuotaSettings,
+    ClientCertificates, Config, DeliverySettings, ExpireRule, Limits, Listen, ListenAddress, ListenProtocol, ListenTls,
+    QuotaMailbox, QuotaSettings,
 };
 use super::{
     HistorySettings, MailboxSettings, ProgramSettings, QuotaWarning, RedirectFrom, Relay, SearchSettings, SieveDomain,
@@ -60,7 +61,8 @@ impl<'a> File<'a> {
             self.folder,
             faults,
         ));
-        let listen = self.listen(faults);
+        let tls = self.section(Tls::INFO, faults, tls);
+        let listen = self.listen(faults, tls.as_ref().is_none_or(Option::is_some));
         let root = main.as_ref().map(|main| main.root.as_path());
         let quota = self.quota(faults);
         let rules = quota.iter().flat_map(|quota| &quota.mailboxes).map(rule).collect();
@@ -78,7 +80,6 @@ impl<'a> File<'a> {
             submission(reader, hostname.as_deref())
         });
         let limits = self.section(Limits::INFO, faults, Limits::read);
-        let tls = self.section(Tls::INFO, faults, tls);
         let managesieve = self.section(ManageSieveSettings::INFO, faults, ManageSieveSettings::read);
         let store = self.section(StoreSettings::INFO, faults, store);
         let mailboxes = self.section(MailboxSettings::INFO, faults, MailboxSettings::read);
@@ -137,8 +138,12 @@ impl<'a> File<'a> {
         read(&mut Reader::new(info, table, span, self.folder, faults))
     }
 
-    fn listen(&self, faults: &mut Vec<Fault>) -> Vec<Listen> {
-        self.repeated(faults, check_door)
+    fn listen(&self, faults: &mut Vec<Fault>, has_certificate: bool) -> Vec<Listen> {
+        self.repeated(faults, |reader, door, others| {
+            check_door(reader, door, others);
+            check_peers(reader, door);
+            check_tls(reader, door, has_certificate);
+        })
     }
 
     fn quota(&self, faults: &mut Vec<Fault>) -> Option<QuotaSettings> {
@@ -204,11 +209,13 @@ fn check_door(reader: &mut Reader<'_>, listen: &Listen, others: &[Listen]) {
         let what = format!("{} is listened on already", listen.address);
         reader.wrong("address", what, "give every [[listen]] an address of its own");
     }
-    let ListenAddress::Tcp(address) = &listen.address else {
-        return;
+    let address = match &listen.address {
+        ListenAddress::Tcp(address) => Some(address),
+        ListenAddress::Systemd(_) => None,
+        ListenAddress::Unix(_) => return,
     };
     // RFC 2033 §5: LMTP must not be on port 25, where others expect SMTP.
-    if listen.protocol == ListenProtocol::Lmtp && address.port() == 25 {
+    if listen.protocol == ListenProtocol::Lmtp && address.is_some_and(|address| address.port() == 25) {
         let help = "take another port, such as 24, or protocol = \"smtp\"";
         reader.wrong("address", "LMTP must not listen on TCP port 25 (RFC 2033 §5)", help);
     }
@@ -217,6 +224,34 @@ fn check_door(reader: &mut Reader<'_>, listen: &Listen, others: &[Listen]) {
             let what = format!("`{key}` is for Unix sockets alone");
             reader.wrong(key, what, "leave it out, or write address = \"unix:/path\"");
         }
+    }
+}
+
+fn check_peers(reader: &mut Reader<'_>, listen: &Listen) {
+    if listen.proxy && listen.trusted.is_empty() {
+        let what = "`proxy` needs to know the proxies";
+        reader.wrong(
+            "proxy",
+            what,
+            "write trusted = [\"192.0.2.1\"], or [\"unix\"] for a Unix socket",
+        );
+    }
+}
+
+fn check_tls(reader: &mut Reader<'_>, listen: &Listen, has_certificate: bool) {
+    if listen.tls == ListenTls::None {
+        return;
+    }
+    if listen.protocol == ListenProtocol::ManageSieve {
+        let what = "`tls` is for LMTP and SMTP: a ManageSieve door has STARTTLS with [tls]";
+        reader.wrong(
+            "tls",
+            what,
+            "leave it out; [managesieve] plaintext = \"never\" demands it",
+        );
+    } else if !has_certificate {
+        let help = "write certificate and key in [tls]";
+        reader.wrong("tls", "there is no certificate for TLS", help);
     }
 }
 
@@ -402,8 +437,18 @@ fn submission(reader: &mut Reader<'_>, hostname: Option<&str>) -> Option<Submiss
 
 fn tls(reader: &mut Reader<'_>) -> Option<Option<TlsSettings>> {
     let written = Tls::read(reader)?;
+    if written.client_certificates != ClientCertificates::None && written.client_ca.is_none() {
+        let help = "write client_ca = \"/etc/postroom/clients-ca.pem\"";
+        reader.wrong("client_certificates", "it takes an authority to check them by", help);
+    }
     match (written.certificate, written.key) {
-        (Some(certificate), Some(key)) => Some(Some(TlsSettings { certificate, key })),
+        (Some(certificate), Some(key)) => Some(Some(TlsSettings {
+            certificate,
+            key,
+            client_certificates: written.client_certificates,
+            client_ca: written.client_ca,
+            handshake_timeout: written.handshake_timeout,
+        })),
         (None, None) => Some(None),
         (certificate, _) => {
             let (has, misses) = match certificate {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::sections::choice;
+use super::sections::{ClientCertificates, choice};
 use super::{QuotaMailbox, QuotaWarning, SubmissionTls};
 use crate::mail::Address;
 
@@ -29,6 +29,8 @@ pub enum ListenAddress {
     Unix(PathBuf),
     /// An IP address and a port.
     Tcp(SocketAddr),
+    /// Sockets that systemd opened, by their name.
+    Systemd(String),
 }
 
 impl fmt::Display for ListenAddress {
@@ -36,6 +38,7 @@ impl fmt::Display for ListenAddress {
         match self {
             ListenAddress::Unix(path) => write!(f, "unix:{}", path.display()),
             ListenAddress::Tcp(address) => address.fmt(f),
+            ListenAddress::Systemd(name) => write!(f, "systemd:{name}"),
         }
     }
 }
@@ -144,6 +147,12 @@ pub struct TlsSettings {
     pub certificate: PathBuf,
     /// Its key.
     pub key: PathBuf,
+    /// Whether MTAs are asked for a certificate.
+    pub client_certificates: ClientCertificates,
+    /// The authorities of those; set where they are asked for.
+    pub client_ca: Option<PathBuf>,
+    /// How long TLS may take to come about.
+    pub handshake_timeout: Duration,
 }
 
 /// What there is to quotas beside the limits.

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use super::kinds::{
     Account, Age, Choice, Count, Delimiters, Domain, ExtraBytes, ExtraMessages, FieldName, Flag, HomeFolder, Kind,
-    Lasting, List, Mailbox, Mailboxes, Memory, Mode, NewMailbox, Number, OneOf, Optional, PathTo, Percent, Period,
-    QuotaBytes, QuotaMessages, ScanField, ScanText, Score, Sender, Separator, Server, Size, Socket, User, UserId, Word,
+    Lasting, List, Mailbox, Mailboxes, Memory, Mode, NewMailbox, Number, OneOf, Optional, PathTo, Peer, Percent,
+    Period, QuotaBytes, QuotaMessages, ScanField, ScanText, Score, Sender, Separator, Server, Size, Socket, User,
+    UserId, Word,
 };
 use super::reader::{Info, Reader, Section, Setting};
 use super::{HostPort, ListenAddress, ListenProtocol, RedirectFrom};
 use crate::directory::TableFormat;
 use crate::mail::{Address, Extra, MailboxName, MailboxPattern, QuotaUnit};
+use crate::server::Network;
 use crate::sieve::{FieldPattern, Points, Verdict};
 use crate::telemetry::{Format, Level};
 
@@ -151,7 +153,8 @@ section! {
         /// LMTP on TCP port 25 is refused (RFC 2033 §5). By ManageSieve users change their scripts; its port is
         /// 4190.
         protocol: ListenProtocol as OneOf<ListenProtocol> = none, set "lmtp";
-        /// Where: a Unix socket, or an IP address and a port.
+        /// Where: a Unix socket, an IP address and a port, or sockets that systemd opened, by the name that
+        /// `FileDescriptorName=` of the socket unit gives them. Sockets at the very address are taken over, too.
         address: ListenAddress as Socket = none, set "unix:/run/postroom/lmtp";
         /// The permissions of a Unix socket.
         mode: u32 as Mode = "0660", set "0660";
@@ -160,6 +163,34 @@ section! {
         /// The group that a Unix socket belongs to, such as that of the MTA. Without it, the
         /// one that `serve` runs as.
         group: Option<String> as Optional<Account> = none, shown "postfix";
+        /// Who may come to a TCP port: addresses and networks; others are told 554 5.7.1. Without it, this host and
+        /// private networks (RFC 1918, RFC 4193, link-local) to LMTP and SMTP, and everybody to ManageSieve. For
+        /// everybody write "0.0.0.0/0" and "::/0".
+        allow: Option<Vec<Network>> as Optional<List<Peer>> = none, shown ["127.0.0.1", "::1", "192.0.2.0/24"];
+        /// Peers whose word about others counts, in XCLIENT, XFORWARD and the PROXY protocol: addresses and networks, and
+        /// "unix" for whoever may write to a Unix socket.
+        trusted: Vec<Network> as List<Peer> = [], shown ["192.0.2.25"];
+        /// Whether trusted peers are proxies, such as haproxy, that say first for whom they come (PROXY protocol,
+        /// version 1 or 2). Other peers come for themselves.
+        proxy: bool as Flag = false;
+        /// With LMTP and SMTP, whether there is TLS, with the certificate of [tls]: offered by STARTTLS, demanded before
+        /// any mail (RFC 3207 §4), or from the first byte on (RFC 8314 §3). A ManageSieve door offers it wherever
+        /// there is a certificate.
+        tls: ListenTls as OneOf<ListenTls> = "none";
+    }
+}
+
+choice! {
+    /// How a door for mail is protected.
+    pub enum ListenTls {
+        /// Not at all.
+        None = "none",
+        /// By STARTTLS, for those who want it.
+        StartTls = "starttls",
+        /// By STARTTLS, which is demanded.
+        Required = "required",
+        /// From the first byte on.
+        Implicit = "implicit",
     }
 }
 
@@ -440,26 +471,68 @@ section! {
         recipients: usize as Count = 1000;
         /// The most connections at once; further ones are told to come later.
         connections: usize as Count = 1000;
+        /// The most connections at once from one IPv4 address, or from one IPv6 network of 64 bits; further ones get
+        /// 421 4.7.0. Those over Unix sockets are not counted.
+        connections_per_peer: usize as Count = 500;
         /// The most deliveries that are carried out at once; others wait.
         deliveries: usize as Count = 64;
+        /// The most deliveries at once for one account, so that one that is busy or locked leaves the rest to others.
+        deliveries_per_account: usize as Count = 8;
+        /// The most deliveries that wait for their turn; further ones get 451 4.3.0 at once.
+        waiting: usize as Count = 1000;
+        /// The most deliveries for one account that wait; further ones get 451 4.3.0 at once.
+        waiting_per_account: usize as Count = 100;
+        /// How long a delivery waits for its turn before it gets 451 4.3.0.
+        wait: Duration as Period = "60 s";
+        /// The most recipients that are looked up at once; others wait, and when eight times as many do, further ones
+        /// get 451 4.3.0 at once.
+        lookups: usize as Count = 32;
+        /// How long a recipient may take to be looked up; then the reply is 451 4.3.0.
+        lookup_timeout: Duration as Period = "30 s";
         /// How long a connection may be silent.
         idle_timeout: Duration as Period = "5 min";
+        /// How long a transaction may take from MAIL until the message is complete; then the reply is 421 4.4.2. A stop
+        /// waits no longer than this for a sender.
+        transaction: Duration as Period = "10 min";
         /// The largest header of a message that is read; what is longer is not looked at.
         header: usize as Memory = "1 MiB";
         /// The most Received fields of a message; one with more is refused as a loop.
         hops: usize as Count = 100;
         /// How much of a message is held in memory; the rest is in a file.
         memory: usize as Memory = "256 KiB";
+        /// How much of all messages together is held in memory; when it is used up, new ones go to files from their
+        /// first byte on.
+        memory_total: usize as Memory = "64 MiB";
     }
 }
 
 section! {
-    /// The certificate that this server shows to users who log in. SIGHUP has both files read again, by `user` then.
+    /// The certificate that this server shows to users who log in, and to MTAs at doors with `tls`. A reload has all
+    /// files read again, by `user` then; connections that are open keep what they were shown.
     pub(super) struct Tls in "tls" {
         /// The certificate with the chain behind it, as PEM.
         certificate: Option<PathBuf> as Optional<PathTo> = none, shown "/etc/letsencrypt/live/mx.example.org/fullchain.pem";
         /// Its key, as PEM. At the start it is read before root's rights are given up.
         key: Option<PathBuf> as Optional<PathTo> = none, shown "/etc/letsencrypt/live/mx.example.org/privkey.pem";
+        /// Whether MTAs are asked for a certificate of theirs: never, without harm to who has none, or so that nobody
+        /// comes without. Users who log in are not asked.
+        client_certificates: ClientCertificates as OneOf<ClientCertificates> = "none";
+        /// The authorities whose certificates clients may show, as PEM.
+        client_ca: Option<PathBuf> as Optional<PathTo> = none, shown "/etc/postroom/clients-ca.pem";
+        /// How long TLS may take to come about.
+        handshake_timeout: Duration as Period = "30 s";
+    }
+}
+
+choice! {
+    /// Whether clients are asked for a certificate.
+    pub enum ClientCertificates {
+        /// No.
+        None = "none",
+        /// Yes, and who has none may come too.
+        Optional = "optional",
+        /// Yes, and who has none may not come.
+        Required = "required",
     }
 }
 

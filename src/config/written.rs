@@ -230,6 +230,14 @@ pub(super) fn delimiters(written: &Written<'_>) -> Result<String, Wrong> {
 
 pub(super) fn socket(written: &Written<'_>, folder: &Path) -> Result<ListenAddress, Wrong> {
     let text = text(written)?;
+    if let Some(name) = text.strip_prefix("systemd:") {
+        // sd_listen_fds_with_names(3)
+        let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':');
+        return match is_name {
+            true => Ok(ListenAddress::Systemd(name.to_owned())),
+            false => Err(wrong(written)),
+        };
+    }
     let Some(path) = text.strip_prefix("unix:") else {
         let address = text.parse::<SocketAddr>().map_err(|_| wrong(written))?;
         return Ok(ListenAddress::Tcp(address));

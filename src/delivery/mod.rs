@@ -124,7 +124,7 @@ pub struct Sorter {
     submitter: Submitter,
     options: Options,
     gate: Gate,
-    under_way: UnderWay,
+    under_way: Arc<UnderWay>,
 }
 
 /// One delivery on its way: a parcel, a recipient, an account.
@@ -155,8 +155,13 @@ impl Sorter {
             submitter,
             options,
             gate: Gate::new(FILTERED_AT_ONCE),
-            under_way: UnderWay::default(),
+            under_way: Arc::default(),
         }
+    }
+
+    /// Takes the place of another one, some of whose deliveries may still be under way: none of them is begun twice.
+    pub fn succeed(&mut self, other: &Sorter) {
+        self.under_way = other.under_way.clone();
     }
 
     /// Who gets the mail of an address; asked at RCPT TO, so that a sender hears at once

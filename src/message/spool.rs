@@ -274,7 +274,7 @@ impl Bytes {
     /// How many lie in memory.
     pub(super) fn held(&self) -> usize {
         match self {
-            Bytes::Memory(bytes) => bytes.len(),
+            Bytes::Memory(bytes, _) => bytes.len(),
             Bytes::File(_) => 0,
             Bytes::Pieces(stretches) => stretches.iter().map(|stretch| stretch.bytes.held()).sum(),
         }

@@ -9,20 +9,25 @@ use std::time::Instant;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::directory::Found;
-use crate::mail::{Address, DeliveryId, Recipient};
+use crate::mail::{Address, DeliveryId, Outcome, Recipient, ReversePath, Tls};
 use crate::message::{Spool, SpoolError};
 use crate::smtp::{self, Reply, Session, Step};
 
 use super::Shared;
+use super::accept::named;
 use super::doors::Stream;
-use super::handover::{Consignment, refuse};
+use super::handover::{self, Consignment, refuse};
+use super::tls::{Certificate, Comer};
 
 /// Bytes read at a time between messages: an idle connection holds no more.
 const CALM: usize = 4 * 1024;
 /// Bytes read at a time while a message comes in.
 const BUSY: usize = 64 * 1024;
+/// How long the end of TLS may take.
+const FAREWELL: std::time::Duration = std::time::Duration::from_secs(5);
 /// Recipients whose accounts are kept between RCPT and the message.
 const KEPT: usize = 2000;
 
@@ -36,6 +41,12 @@ pub(super) struct Connection {
     output: Vec<u8>,
     accounts: HashMap<Address, Found>,
     incoming: Option<Incoming>,
+    peer: Option<IpAddr>,
+    certificate: Option<Arc<Certificate>>,
+    /// When the transaction under way must be complete.
+    deadline: Option<Instant>,
+    /// Whether the last read filled the room there was: more is waiting.
+    flowing: bool,
 }
 
 /// A message that is coming in.
@@ -56,6 +67,7 @@ enum Heard {
     Bytes,
     Closed,
     TimedOut,
+    TooSlow,
     Stopping,
 }
 
@@ -64,36 +76,46 @@ impl Connection {
         shared: Arc<Shared>,
         session: Arc<smtp::Options>,
         peer: Option<IpAddr>,
+        is_trusted: bool,
+        certificate: Option<Arc<Certificate>>,
         stopping: watch::Receiver<bool>,
     ) -> Connection {
+        let lmtp = session.door == smtp::Door::Lmtp;
+        let mut session = Session::new(session, peer);
+        if is_trusted {
+            session.trust_peer();
+        }
         Connection {
-            lmtp: session.door == smtp::Door::Lmtp,
-            session: Session::new(session, peer),
+            lmtp,
+            session,
             shared,
             stopping,
             input: Input::default(),
             output: Vec::new(),
             accounts: HashMap::new(),
             incoming: None,
+            peer,
+            certificate,
+            deadline: None,
+            flowing: false,
         }
     }
 
     /// Speaks with the peer until one of both has enough.
-    pub(super) async fn run(mut self, mut stream: Box<dyn Stream>) {
-        let places = self.shared.connections.clone();
-        let Ok(_place) = places.try_acquire() else {
-            let _ = stream.write_all(&Reply::too_many_connections().to_bytes()).await;
-            return;
-        };
-        if let Err(error) = self.converse(&mut stream).await {
-            tracing::debug!(%error, "connection lost");
+    pub(super) async fn run(mut self, stream: Box<dyn Stream>, tls: Option<Tls>) {
+        if let Some(tls) = tls {
+            self.session.tls_started(tls);
         }
-        let _ = stream.shutdown().await;
+        if let Err(error) = self.converse(stream).await {
+            tracing::debug!(peer = %named(self.peer), %error, "connection lost");
+        }
     }
 
-    async fn converse(&mut self, stream: &mut Box<dyn Stream>) -> io::Result<()> {
+    async fn converse(&mut self, mut stream: Box<dyn Stream>) -> io::Result<()> {
+        let stream = &mut stream;
         self.say(&self.session.greeting());
         loop {
+            self.keep_time();
             let (consumed, step) = self.session.next(self.input.unread());
             match step {
                 Step::NeedMore => {
@@ -102,6 +124,10 @@ impl Connection {
                     match self.listen(stream).await? {
                         Heard::Bytes => {}
                         Heard::Closed => return Ok(()),
+                        Heard::TooSlow => {
+                            tracing::warn!(peer = %named(self.peer), "closed: a transaction took too long");
+                            return self.part(stream, &Reply::too_slow()).await;
+                        }
                         Heard::TimedOut => return self.part(stream, &Reply::idle()).await,
                         Heard::Stopping => return self.part(stream, &Reply::shutting_down()).await,
                     }
@@ -110,7 +136,7 @@ impl Connection {
                 Step::Reply(reply) => self.say(&reply),
                 Step::Recipient(recipient) => self.look_up(recipient).await,
                 Step::MessageStart => {
-                    let spool = Spool::new(&self.shared.options.spool);
+                    let spool = Spool::new(&self.shared.options.spool).within(&self.shared.house.memory);
                     self.incoming = Some(Incoming {
                         spool,
                         begun: Instant::now(),
@@ -127,8 +153,14 @@ impl Connection {
                         return self.part(stream, &Reply::shutting_down()).await;
                     }
                 }
-                // No door offers it.
-                Step::StartTls => return Ok(()),
+                Step::StartTls => {
+                    if let Err(error) = self.start_tls(stream).await {
+                        tracing::info!(peer = %named(self.peer), "no TLS came about: {error}");
+                        return Ok(());
+                    }
+                    // What was read behind STARTTLS is gone, so nothing of it is consumed.
+                    continue;
+                }
                 Step::Close(reply) => return self.part(stream, &reply).await,
             }
             self.input.consume(consumed);
@@ -141,7 +173,19 @@ impl Connection {
 
     async fn part(&mut self, stream: &mut Box<dyn Stream>, reply: &Reply) -> io::Result<()> {
         self.say(reply);
-        self.flush(stream).await
+        self.flush(stream).await?;
+        // With TLS it says that nobody cut anything off.
+        let ended = timeout(FAREWELL, stream.shutdown()).await;
+        ended.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    // From MAIL until the message is complete; what follows is ours to do.
+    fn keep_time(&mut self) {
+        let limit = self.shared.options.transaction;
+        match self.session.reverse_path().is_some() {
+            true => self.deadline = self.deadline.or_else(|| Instant::now().checked_add(limit)),
+            false => self.deadline = None,
+        }
     }
 
     // A peer that does not read is silent too.
@@ -149,7 +193,7 @@ impl Connection {
         if self.output.is_empty() {
             return Ok(());
         }
-        let written = tokio::time::timeout(self.shared.options.idle, async {
+        let written = timeout(self.shared.options.idle, async {
             stream.write_all(&self.output).await?;
             stream.flush().await
         });
@@ -163,38 +207,44 @@ impl Connection {
 
     async fn listen(&mut self, stream: &mut Box<dyn Stream>) -> io::Result<Heard> {
         let in_message = self.session.in_message();
-        let buffer = self.input.room(if in_message { BUSY } else { CALM });
-        let limit = self.shared.options.idle;
+        // Who sends slowly does not hold much.
+        let size = if in_message && self.flowing { BUSY } else { CALM };
+        let buffer = self.input.room(size);
+        let room = buffer.capacity() - buffer.len();
+        let left = self
+            .deadline
+            .map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let idle = self.shared.options.idle;
+        let (limit, at_last) = match left {
+            Some(left) if left < idle => (left, Heard::TooSlow),
+            _ => (idle, Heard::TimedOut),
+        };
         tokio::select! {
             biased;
             _ = self.stopping.wait_for(|stop| *stop), if !in_message => Ok(Heard::Stopping),
-            read = tokio::time::timeout(limit, stream.read_buf(buffer)) => match read {
-                Ok(read) => Ok(if read? == 0 { Heard::Closed } else { Heard::Bytes }),
-                Err(_) => Ok(Heard::TimedOut),
+            read = timeout(limit, stream.read_buf(buffer)) => match read {
+                Ok(read) => {
+                    let read = read?;
+                    self.flowing = read == room;
+                    Ok(if read == 0 { Heard::Closed } else { Heard::Bytes })
+                }
+                Err(_) => Ok(at_last),
             },
         }
     }
 
     async fn look_up(&mut self, recipient: Recipient) {
-        let shared = self.shared.clone();
-        let reverse_path = self
-            .session
-            .reverse_path()
-            .cloned()
-            .unwrap_or(crate::mail::ReversePath::Null);
+        let reverse_path = self.session.reverse_path().cloned().unwrap_or(ReversePath::Null);
         let size = self.session.declared_size().unwrap_or(0);
-        let (address, from) = (recipient.address.clone(), reverse_path.clone());
-        let looked_up = tokio::task::spawn_blocking(move || shared.sorter.resolve(&address, &from, size)).await;
-        let outcome = match looked_up {
-            Ok(Ok(found)) => {
+        let outcome = match self.found(&recipient.address, &reverse_path, size).await {
+            Ok(found) => {
                 if self.accounts.len() >= KEPT {
                     self.accounts.clear();
                 }
                 self.accounts.insert(recipient.address, found);
                 return self.session.recipient_accepted();
             }
-            Ok(Err(outcome)) => outcome,
-            Err(panic) => super::handover::died(&panic),
+            Err(outcome) => outcome,
         };
         let reply = refuse(
             &outcome,
@@ -206,14 +256,29 @@ impl Connection {
         self.session.recipient_refused(reply);
     }
 
+    // A directory that hangs, or an account that is locked, must not hold the session up for ever, nor all sessions.
+    async fn found(&self, address: &Address, reverse_path: &ReversePath, size: u64) -> Result<Found, Outcome> {
+        let shared = self.shared.clone();
+        let (address, reverse_path) = (address.clone(), reverse_path.clone());
+        let looked_up = timeout(self.shared.options.lookup_timeout, async {
+            let turn = shared.house.lookups.turn(address.to_string()).await;
+            let turn = turn.map_err(|busy| handover::too_busy("lookups of recipients", busy))?;
+            let task = tokio::task::spawn_blocking(move || {
+                let _turn = turn;
+                shared.sorter.resolve(&address, &reverse_path, size)
+            });
+            task.await.unwrap_or_else(|panic| Err(handover::died(&panic)))
+        });
+        looked_up.await.unwrap_or_else(|_| Err(handover::too_slow()))
+    }
+
     fn receive(&mut self, range: Range<usize>) {
         let Some(incoming) = &mut self.incoming else { return };
         let content = &self.input.unread()[range];
-        let in_memory = self.shared.options.spool.memory as u64;
-        let written = match incoming.spool.len() + content.len() as u64 > in_memory {
+        let written = match incoming.spool.fits(content.len()) {
+            true => incoming.spool.write(content),
             // It goes to a file: other connections must not wait for that.
-            true => tokio::task::block_in_place(|| incoming.spool.write(content)),
-            false => incoming.spool.write(content),
+            false => tokio::task::block_in_place(|| incoming.spool.write(content)),
         };
         if let Err(error) = written {
             self.incoming = None;
@@ -246,9 +311,27 @@ impl Connection {
     }
 }
 
+impl Connection {
+    // RFC 3207 §4.2: what was said and learnt in the clear is forgotten, and so is what was read behind STARTTLS.
+    async fn start_tls(&mut self, stream: &mut Box<dyn Stream>) -> io::Result<()> {
+        self.flush(stream).await?;
+        self.input = Input::default();
+        // The session offers it only where there is a certificate.
+        let certificate = self.certificate.clone().ok_or(io::ErrorKind::Unsupported)?;
+        let clear = std::mem::replace(stream, Box::new(tokio::io::empty()));
+        let (secured, tls) = tokio::select! {
+            secured = certificate.accept(clear, Comer::Mta) => secured?,
+            _ = self.stopping.wait_for(|stop| *stop) => return Err(io::ErrorKind::Interrupted.into()),
+        };
+        *stream = secured;
+        self.session.tls_started(tls);
+        Ok(())
+    }
+}
+
 fn spool_failed(error: &SpoolError) -> Reply {
     let id = DeliveryId::new();
-    let outcome = super::handover::spool_outcome(error);
+    let outcome = handover::spool_outcome(error);
     tracing::error!(%id, cause = %crate::mail::Cause::of(error), "cannot spool a message");
     Reply::of(&outcome, &id, false)
 }

@@ -1,26 +1,21 @@
-//! Listeners: TCP ports and Unix sockets.
+//! Listeners: TCP ports and Unix sockets, made here or passed by systemd.
 
+use std::env;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
 
+use listenfd::ListenFd;
 use nix::unistd::{Gid, Uid};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, watch};
 
-use crate::smtp::{self, Door};
+use crate::smtp::Door;
 
-use super::connection::Connection;
-use super::{Shared, managesieve};
-
-/// After a failed accept(2), such as for want of file descriptors.
-const BREATH: Duration = Duration::from_millis(100);
+use super::networks::Network;
 
 /// What is spoken at a door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +43,27 @@ pub struct Listen {
     pub protocol: Protocol,
     /// Where it is.
     pub place: Place,
+    /// Who may come to a TCP port.
+    pub allow: Vec<Network>,
+    /// Whose word about others counts.
+    pub trusted: Vec<Network>,
+    /// Whether those say first for whom they come (PROXY protocol).
+    pub proxy: bool,
+    /// How mail is protected there.
+    pub security: Security,
+}
+
+/// How a door for mail is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Security {
+    /// Not at all.
+    None,
+    /// STARTTLS is offered (RFC 3207).
+    StartTls,
+    /// STARTTLS is demanded (RFC 3207 §4).
+    Required,
+    /// TLS comes first.
+    Implicit,
 }
 
 /// Where a door is.
@@ -66,6 +82,28 @@ pub enum Place {
         /// Its group; none: that of whoever opens it.
         group: Option<Gid>,
     },
+    /// Sockets that systemd passed, by their name.
+    Systemd(String),
+}
+
+impl Place {
+    /// Whether both are the same door, though perhaps of another owner.
+    pub(super) fn is(&self, other: &Place) -> bool {
+        match (self, other) {
+            (Place::Unix { path, .. }, Place::Unix { path: other, .. }) => path == other,
+            _ => self == other,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Tcp(address) => address.fmt(f),
+            Place::Unix { path, .. } => write!(f, "unix:{}", path.display()),
+            Place::Systemd(name) => write!(f, "systemd:{name}"),
+        }
+    }
 }
 
 /// Why a door cannot be opened.
@@ -93,6 +131,15 @@ pub enum BindError {
     /// Something else has that name.
     #[error("cannot listen on unix:{}: a file that is no socket has this name; remove it", .0.display())]
     NoSocket(PathBuf),
+    /// No socket of that name was passed.
+    #[error(
+        "cannot listen on systemd:{0}: systemd passed no socket of this name; write FileDescriptorName={0} in the \
+         socket unit, and start postroom by it"
+    )]
+    NotPassed(String),
+    /// RFC 2033 §5 forbids it.
+    #[error("cannot listen on {0}: LMTP must not be on TCP port 25 (RFC 2033 §5); take another port")]
+    LmtpOnSmtp(String),
 }
 
 fn remedy(error: &io::Error) -> &'static str {
@@ -104,72 +151,151 @@ fn remedy(error: &io::Error) -> &'static str {
     }
 }
 
-/// Open doors through which nobody was let in yet.
-#[derive(Debug)]
-pub struct Doors(Vec<Bound>);
+/// Sockets that systemd opened and passed (sd_listen_fds(3)).
+#[derive(Debug, Default)]
+pub struct Passed(Vec<(String, Socket)>);
 
 #[derive(Debug)]
-enum Bound {
-    Tcp(Protocol, TcpListener),
-    Unix(Protocol, UnixListener, PathBuf),
+pub(super) enum Socket {
+    Tcp(TcpListener),
+    /// With its path where it is to be removed in the end.
+    Unix(UnixListener, Option<PathBuf>),
 }
 
+impl Passed {
+    /// Takes those that were passed to this process, if any. To be asked once, before anything else is opened.
+    ///
+    /// # Errors
+    /// Where one is no stream socket that listens.
+    pub fn take() -> io::Result<Passed> {
+        // Variables that were meant for a parent of ours.
+        let for_us = env::var("LISTEN_PID").is_ok_and(|id| id.parse() == Ok(std::process::id()));
+        if !for_us {
+            return Ok(Passed::default());
+        }
+        let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
+        let mut names = names.split(':');
+        let mut passed = ListenFd::from_env();
+        let mut sockets = Vec::new();
+        for at in 0..passed.len() {
+            let name = names.next().unwrap_or_default().to_owned();
+            let socket = match passed.take_unix_listener(at) {
+                Ok(listener) => listener.map(|listener| Socket::Unix(listener, None)),
+                Err(_) => passed.take_tcp_listener(at)?.map(Socket::Tcp),
+            };
+            sockets.extend(socket.map(|socket| (name, socket)));
+        }
+        Ok(Passed(sockets))
+    }
+
+    /// Those for which there was no door, for people.
+    #[must_use]
+    pub fn rest(&self) -> Vec<String> {
+        let place = |(name, socket): &(String, Socket)| format!("{name} ({})", socket.place());
+        self.0.iter().map(place).collect()
+    }
+
+    // Those of a name; else the one at the very address.
+    fn for_place(&mut self, place: &Place) -> Vec<Socket> {
+        let is_meant = |(name, socket): &mut (String, Socket)| match place {
+            Place::Systemd(wanted) => name == wanted,
+            Place::Tcp(address) => matches!(socket, Socket::Tcp(l) if l.local_addr().is_ok_and(|it| it == *address)),
+            Place::Unix { path, .. } => {
+                let at = |listener: &UnixListener| listener.local_addr().is_ok_and(|it| it.as_pathname() == Some(path));
+                matches!(socket, Socket::Unix(l, _) if at(l))
+            }
+        };
+        self.0.extract_if(.., is_meant).map(|(_, socket)| socket).collect()
+    }
+}
+
+impl Socket {
+    fn place(&self) -> String {
+        match self {
+            Socket::Tcp(listener) => {
+                let address = listener.local_addr();
+                address.map_or_else(|error| error.to_string(), |address| address.to_string())
+            }
+            Socket::Unix(listener, _) => {
+                let address = listener.local_addr().ok();
+                let path = address.and_then(|address| address.as_pathname().map(Path::to_owned));
+                format!("unix:{}", path.unwrap_or_default().display())
+            }
+        }
+    }
+
+    fn is_smtp_port(&self) -> bool {
+        matches!(self, Socket::Tcp(listener) if listener.local_addr().is_ok_and(|address| address.port() == 25))
+    }
+
+    pub(super) fn open(self) -> io::Result<Listener> {
+        Ok(match self {
+            Socket::Tcp(listener) => {
+                listener.set_nonblocking(true)?;
+                Listener::Tcp(tokio::net::TcpListener::from_std(listener)?)
+            }
+            Socket::Unix(listener, path) => {
+                listener.set_nonblocking(true)?;
+                Listener::Unix(tokio::net::UnixListener::from_std(listener)?, path)
+            }
+        })
+    }
+}
+
+/// Open doors through which nobody was let in yet.
+#[derive(Debug)]
+pub struct Doors(pub(super) Vec<(Listen, Socket)>);
+
 impl Doors {
-    /// Opens the doors. A Unix socket that a dead process left is replaced.
+    /// Opens the doors. Sockets that were passed are taken from `passed`; a Unix socket that a dead process left is
+    /// replaced.
     ///
     /// # Errors
     /// [`BindError`] names the door that cannot be opened.
-    pub fn bind(listen: &[Listen]) -> Result<Doors, BindError> {
-        listen.iter().map(bind).collect::<Result<_, _>>().map(Doors)
+    pub fn bind(listen: &[Listen], passed: &mut Passed) -> Result<Doors, BindError> {
+        let mut doors = Doors(Vec::new());
+        for listen in listen {
+            for socket in bind(&listen.place, passed)? {
+                // RFC 2033 §5. The configuration was checked for it, but not what systemd passes.
+                if listen.protocol == Protocol::Mail(Door::Lmtp) && socket.is_smtp_port() {
+                    return Err(BindError::LmtpOnSmtp(socket.place()));
+                }
+                doors.0.push((listen.clone(), socket));
+            }
+        }
+        Ok(doors)
     }
 
     /// Where the doors are, for people; a port that was 0 is the one that was free.
     pub fn places(&self) -> impl Iterator<Item = (Protocol, String)> {
-        self.0.iter().map(|bound| match bound {
-            Bound::Tcp(protocol, listener) => {
-                let address = listener
-                    .local_addr()
-                    .map_or_else(|error| error.to_string(), |address| address.to_string());
-                (*protocol, address)
-            }
-            Bound::Unix(protocol, _, path) => (*protocol, format!("unix:{}", path.display())),
-        })
-    }
-
-    pub(super) fn open(self) -> io::Result<Vec<OpenDoor>> {
-        self.0.into_iter().map(Bound::open).collect()
+        self.0.iter().map(|(listen, socket)| (listen.protocol, socket.place()))
     }
 }
 
-impl Bound {
-    fn open(self) -> io::Result<OpenDoor> {
-        Ok(match self {
-            Bound::Tcp(protocol, listener) => {
-                listener.set_nonblocking(true)?;
-                OpenDoor {
-                    protocol,
-                    listener: Listener::Tcp(tokio::net::TcpListener::from_std(listener)?),
-                }
+/// A reload that fails, or a start that does, leaves no socket file behind.
+impl Drop for Doors {
+    fn drop(&mut self) {
+        for (_, socket) in &self.0 {
+            if let Socket::Unix(_, Some(path)) = socket {
+                let _ = fs::remove_file(path);
             }
-            Bound::Unix(protocol, listener, path) => {
-                listener.set_nonblocking(true)?;
-                OpenDoor {
-                    protocol,
-                    listener: Listener::Unix(tokio::net::UnixListener::from_std(listener)?, path),
-                }
-            }
-        })
+        }
     }
 }
 
-fn bind(listen: &Listen) -> Result<Bound, BindError> {
-    match &listen.place {
+fn bind(place: &Place, passed: &mut Passed) -> Result<Vec<Socket>, BindError> {
+    let sockets = passed.for_place(place);
+    if !sockets.is_empty() {
+        return Ok(sockets);
+    }
+    let made = match place {
+        Place::Systemd(name) => return Err(BindError::NotPassed(name.clone())),
         Place::Tcp(address) => TcpListener::bind(address)
-            .map(|listener| Bound::Tcp(listen.protocol, listener))
+            .map(Socket::Tcp)
             .map_err(|source| BindError::Tcp {
                 address: *address,
                 source,
-            }),
+            })?,
         Place::Unix {
             path,
             mode,
@@ -184,9 +310,10 @@ fn bind(listen: &Listen) -> Result<Bound, BindError> {
             let listener = UnixListener::bind(path).map_err(failed)?;
             fs::set_permissions(path, fs::Permissions::from_mode(*mode)).map_err(failed)?;
             nix::unistd::chown(path, *owner, *group).map_err(|errno| failed(errno.into()))?;
-            Ok(Bound::Unix(listen.protocol, listener, path.clone()))
+            Socket::Unix(listener, Some(path.clone()))
         }
-    }
+    };
+    Ok(vec![made])
 }
 
 // A socket stays behind when its process is killed; one that answers is somebody's.
@@ -206,82 +333,20 @@ fn clear_the_way(path: &Path) -> Result<(), BindError> {
     })
 }
 
-/// A door through which peers come.
-pub(super) struct OpenDoor {
-    protocol: Protocol,
-    listener: Listener,
-}
-
-enum Listener {
+/// A socket through which peers come. Dropped, a Unix socket that was made here is removed.
+pub(super) enum Listener {
     Tcp(tokio::net::TcpListener),
-    Unix(tokio::net::UnixListener, PathBuf),
+    Unix(tokio::net::UnixListener, Option<PathBuf>),
 }
 
 /// A peer's stream, whatever it runs over.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
-impl OpenDoor {
-    /// Lets peers in until the server stops.
-    pub(super) async fn accept(
-        self,
-        shared: Arc<Shared>,
-        mut stopping: watch::Receiver<bool>,
-        alive: mpsc::Sender<()>,
-    ) {
-        let session = match self.protocol {
-            Protocol::Mail(door) => Some(Arc::new(smtp::Options {
-                door,
-                ..shared.options.session.clone()
-            })),
-            Protocol::ManageSieve => None,
-        };
-        loop {
-            let accepted = tokio::select! {
-                accepted = self.listener.accept() => accepted,
-                _ = stopping.wait_for(|stop| *stop) => break,
-            };
-            match accepted {
-                Ok((stream, peer)) => {
-                    let (shared, session) = (shared.clone(), session.clone());
-                    let (stopping, alive) = (stopping.clone(), alive.clone());
-                    tokio::spawn(async move {
-                        let _alive = alive;
-                        match session {
-                            Some(session) => Connection::new(shared, session, peer, stopping).run(stream).await,
-                            None => {
-                                let hall = shared.hall.clone();
-                                let connection = managesieve::Connection::new(shared, hall, peer, stopping);
-                                connection.run(stream).await;
-                            }
-                        }
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection; raise the limit of open files if that is the cause");
-                    tokio::time::sleep(BREATH).await;
-                }
-            }
-        }
-        if let Listener::Unix(listener, path) = self.listener {
-            drop(listener);
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Listener::Unix(_, Some(path)) = self {
             let _ = fs::remove_file(path);
-        }
-    }
-}
-
-impl Listener {
-    async fn accept(&self) -> io::Result<(Box<dyn Stream>, Option<IpAddr>)> {
-        match self {
-            Listener::Tcp(listener) => {
-                let (stream, peer) = listener.accept().await?;
-                stream.set_nodelay(true)?;
-                Ok((Box::new(stream), Some(peer.ip().to_canonical())))
-            }
-            Listener::Unix(listener, _) => {
-                let (stream, _) = listener.accept().await?;
-                Ok((Box::new(stream), None))
-            }
         }
     }
 }

@@ -27,14 +27,14 @@ pub(super) struct Errands {
 }
 
 struct Queue {
-    sorter: Arc<Sorter>,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<Errand>,
+    /// With the sorting table that left them.
+    waiting: VecDeque<(Arc<Sorter>, Errand)>,
     held: usize,
     threads: usize,
     idle: usize,
@@ -43,10 +43,9 @@ struct State {
 }
 
 impl Errands {
-    pub(super) fn new(sorter: Arc<Sorter>) -> Errands {
+    pub(super) fn new() -> Errands {
         Errands {
             queue: Arc::new(Queue {
-                sorter,
                 state: Mutex::default(),
                 changed: Condvar::new(),
             }),
@@ -54,9 +53,9 @@ impl Errands {
     }
 
     /// Has errands done soon; returns at once.
-    pub(super) fn add(&self, errands: Vec<Errand>) {
+    pub(super) fn add(&self, sorter: &Arc<Sorter>, errands: Vec<Errand>) {
         for errand in errands {
-            self.queue.add(errand);
+            self.queue.add(sorter, errand);
         }
     }
 }
@@ -69,21 +68,21 @@ impl Drop for Errands {
         changed.notify_all();
         let ended = changed.wait_while(state, |state| state.threads > 0);
         let mut state = ended.unwrap_or_else(PoisonError::into_inner);
-        for errand in mem::take(&mut state.waiting) {
+        for (_, errand) in mem::take(&mut state.waiting) {
             errand.leave("postroom is stopping");
         }
     }
 }
 
 impl Queue {
-    fn add(self: &Arc<Queue>, errand: Errand) {
+    fn add(self: &Arc<Queue>, sorter: &Arc<Sorter>, errand: Errand) {
         let mut state = lock(&self.state);
         if state.waiting.len() >= WAITING || state.held + errand.size() > HELD {
             drop(state);
             return errand.leave("too much waits for the submission server");
         }
         state.held += errand.size();
-        state.waiting.push_back(errand);
+        state.waiting.push_back((sorter.clone(), errand));
         if state.idle >= state.waiting.len() {
             self.changed.notify_one();
         } else if state.threads < AT_ONCE {
@@ -113,21 +112,21 @@ impl Queue {
 
     fn work(&self) {
         let counted = Counted(self);
-        while let Some(errand) = self.next() {
-            self.sorter.run_errands(vec![errand]);
+        while let Some((sorter, errand)) = self.next() {
+            sorter.run_errands(vec![errand]);
         }
         // Counted out by `next`, so that whoever adds one meanwhile knows.
         mem::forget(counted);
     }
 
     /// Waits for an errand; without one this thread is counted out.
-    fn next(&self) -> Option<Errand> {
+    fn next(&self) -> Option<(Arc<Sorter>, Errand)> {
         let mut state = lock(&self.state);
         loop {
             let ended = state.end.is_some_and(|end| Instant::now() >= end);
-            if !ended && let Some(errand) = state.waiting.pop_front() {
+            if !ended && let Some((sorter, errand)) = state.waiting.pop_front() {
                 state.held -= errand.size();
-                return Some(errand);
+                return Some((sorter, errand));
             }
             if state.end.is_some() {
                 break;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
-use tokio::task::JoinError;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::delivery::{Errand, Parcel, Status, failed};
 use crate::directory::Found;
@@ -15,6 +15,10 @@ use crate::smtp::{EnhancedStatus, Reply, enhanced_status, one_reply, prdr_replie
 use crate::telemetry::{About, Line};
 
 use super::Shared;
+use super::turns::Busy;
+
+/// Recipients of one message that are served or wait at once, so that one message does not take every place.
+const ABREAST: usize = 32;
 
 /// A message with all its recipients.
 pub(super) struct Consignment {
@@ -62,11 +66,11 @@ impl Consignment {
             return prdr_replies(&outcomes, id, utf8);
         }
         let (reply, refused) = one_reply(&outcomes, id, utf8);
-        vec![self.tell_refused(&outcomes, reply, refused, utf8).await]
+        vec![self.tell_refused(&outcomes, reply, refused).await]
     }
 
     // The reply, once the sender is told who of several recipients was refused.
-    async fn tell_refused(&self, outcomes: &[Outcome], reply: Reply, refused: Vec<usize>, utf8: bool) -> Reply {
+    async fn tell_refused(&self, outcomes: &[Outcome], reply: Reply, refused: Vec<usize>) -> Reply {
         let Parcel { id, envelope, .. } = &*self.parcel;
         let failures: Vec<_> = refused
             .into_iter()
@@ -77,45 +81,94 @@ impl Consignment {
         if failures.is_empty() {
             return reply;
         }
-        let (shared, parcel) = (self.shared.clone(), self.parcel.clone());
-        let reported = tokio::task::spawn_blocking(move || shared.sorter.report_refused(&parcel, &failures)).await;
-        match reported {
-            Ok(Ok(())) => reply,
-            Ok(Err(error)) => {
-                tracing::warn!(%id, cause = %Cause::of(&error), "cannot notify the sender of refused recipients");
+        match self.report(failures).await {
+            Ok(()) => reply,
+            Err(cause) => {
+                tracing::warn!(%id, %cause, "cannot notify the sender of refused recipients");
                 Reply::trouble(id)
             }
-            Err(panic) => Reply::of(&died(&panic), id, utf8),
+        }
+    }
+
+    // An MTA that says nothing holds up no more than so many of these.
+    async fn report(&self, failures: Vec<Status>) -> Result<(), Cause> {
+        let (shared, parcel) = (self.shared.clone(), self.parcel.clone());
+        let turn = shared.house.reports.turn(()).await.map_err(|busy| Cause::of(&busy))?;
+        let reported = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            shared.sorter.report_refused(&parcel, &failures)
+        });
+        match reported.await {
+            Ok(reported) => reported.map_err(|error| Cause::of(&error)),
+            Err(panic) => Err(Cause::of(&panic)),
         }
     }
 
     // Recipients are independent (invariant 5); their outcomes come back in RCPT order.
     async fn deliver(&self) -> Vec<Outcome> {
-        let mut under_way = Vec::new();
-        for (at, recipient) in self.parcel.envelope.recipients.iter().enumerate() {
-            let found = self.accounts.get(&recipient.address).cloned();
-            let (shared, parcel, begun) = (self.shared.clone(), self.parcel.clone(), self.begun);
-            // The semaphore is never closed.
-            let permit = shared.deliveries.clone().acquire_owned().await.ok();
+        let recipients = self.parcel.envelope.recipients.len();
+        let mut outcomes: Vec<Outcome> = (0..recipients).map(|_| lost()).collect();
+        let (mut under_way, mut next) = (JoinSet::new(), 0);
+        loop {
+            while next < recipients && under_way.len() < ABREAST {
+                under_way.spawn(self.deliver_to(next));
+                next += 1;
+            }
+            match under_way.join_next().await {
+                Some(Ok((at, outcome))) => outcomes[at] = outcome,
+                Some(Err(panic)) => drop(died(&panic)),
+                None => return outcomes,
+            }
+        }
+    }
+
+    /// Waits for the account's turn, and delivers.
+    fn deliver_to(&self, at: usize) -> impl Future<Output = (usize, Outcome)> + use<> {
+        let (shared, parcel, begun) = (self.shared.clone(), self.parcel.clone(), self.begun);
+        let address = &parcel.envelope.recipients[at].address;
+        let found = self.accounts.get(address).cloned();
+        let account = found
+            .as_ref()
+            .map_or_else(|| address.to_string(), |found| found.user.clone());
+        async move {
+            let turn = match shared.house.deliveries.turn(account).await {
+                Ok(turn) => turn,
+                Err(busy) => {
+                    let outcome = too_busy("deliveries", busy);
+                    let user = found.map(|found| found.user);
+                    let recipient = &parcel.envelope.recipients[at];
+                    record(&outcome, &parcel, recipient, user.as_deref(), begun.elapsed());
+                    return (at, outcome);
+                }
+            };
             let (answer, answered) = oneshot::channel();
             let task = tokio::task::spawn_blocking(move || {
-                let _permit = permit;
                 let (outcome, errands) = deliver_one(&shared, &parcel, at, found, begun);
+                drop(turn);
                 // Nobody listens where the connection is gone.
                 let _ = answer.send(outcome);
-                shared.errands.add(errands);
+                shared.house.errands.add(&shared.sorter, errands);
             });
-            under_way.push((task, answered));
+            match answered.await {
+                Ok(outcome) => (at, outcome),
+                Err(_) => (at, task.await.map_or_else(|panic| died(&panic), |()| lost())),
+            }
         }
-        let mut outcomes = Vec::new();
-        for (task, answered) in under_way {
-            outcomes.push(match answered.await {
-                Ok(outcome) => outcome,
-                Err(_) => task.await.map_or_else(|panic| died(&panic), |()| lost()),
-            });
-        }
-        outcomes
     }
+}
+
+/// The outcome of what nobody has time for.
+pub(super) fn too_busy(what: &str, busy: Busy) -> Outcome {
+    Outcome::Deferred(Deferral::Trouble(Cause::new(format!(
+        "too many {what} at once: {busy}"
+    ))))
+}
+
+/// The outcome of a lookup that does not end.
+pub(super) fn too_slow() -> Outcome {
+    Outcome::Deferred(Deferral::Trouble(Cause::new(
+        "the lookup of the recipient takes longer than [limits] lookup_timeout",
+    )))
 }
 
 fn lost() -> Outcome {
@@ -136,7 +189,7 @@ fn deliver_one(
     let ((outcome, errands), user) = match found {
         Ok(found) => {
             let delivered = shared.sorter.deliver(parcel, recipient, &found, None);
-            shared.tender.delivered(&found);
+            shared.house.tender.delivered(&shared.sorter, &found);
             (delivered, Some(found.user))
         }
         Err(outcome) => ((outcome, Vec::new()), None),

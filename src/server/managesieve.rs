@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 
 use crate::directory::{Found, LookupError};
 use crate::mail::Cause;
@@ -21,18 +20,16 @@ use super::connection::Input;
 use super::doors::Stream;
 use super::scripts::carry_out;
 use super::throttle::Throttle;
-use super::tls::Certificate;
+use super::tls::{Certificate, Comer};
 
 /// Bytes read at a time.
 const ROOM: usize = 16 * 1024;
 /// How long somebody may stay who does not log in, or was not asked to yet.
 const LOGIN_WITHIN: Duration = Duration::from_secs(300);
-/// How long TLS may take to come about.
-const HANDSHAKE: Duration = Duration::from_secs(30);
 /// Passwords that are looked at at once: each may take 64 MiB of memory.
-pub(super) const LOGINS: usize = 4;
+const LOGINS: usize = 4;
 /// Requests that are carried out at once.
-pub(super) const REQUESTS: usize = 8;
+const REQUESTS: usize = 8;
 
 /// How users come to their scripts.
 #[derive(Clone, Debug)]
@@ -62,45 +59,42 @@ pub enum Plaintext {
     Never,
 }
 
-/// What all connections share.
-pub(super) struct Hall {
-    options: Options,
-    session: Arc<managesieve::Options>,
-    tls: Option<TlsAcceptor>,
-    connections: Semaphore,
+/// What all connections share, whatever the configuration says.
+pub(super) struct Desk {
     logins: Semaphore,
     requests: Semaphore,
     throttle: Throttle,
 }
 
-impl Hall {
-    pub(super) fn new(options: Options) -> Hall {
-        Hall {
-            session: Arc::new(options.session.clone()),
-            tls: options.certificate.as_ref().map(Certificate::acceptor),
-            connections: Semaphore::new(options.connections.max(1)),
+impl Default for Desk {
+    fn default() -> Desk {
+        Desk {
             logins: Semaphore::new(LOGINS),
             requests: Semaphore::new(REQUESTS),
             throttle: Throttle::default(),
-            options,
         }
     }
+}
 
-    /// Loads the certificate again, where there is one.
-    pub(super) fn reload(&self) {
-        let Some(certificate) = &self.options.certificate else {
-            return;
-        };
-        let path = certificate.path().display();
-        match certificate.reload() {
-            Ok(()) => tracing::info!("read the certificate {path} again"),
-            Err(error) => tracing::error!("{error}; the certificate stays as it was"),
+/// What connections share that came under one configuration.
+pub(super) struct Hall {
+    pub(super) options: Options,
+    session: Arc<managesieve::Options>,
+    desk: Arc<Desk>,
+}
+
+impl Hall {
+    pub(super) fn new(options: Options, desk: Arc<Desk>) -> Hall {
+        Hall {
+            session: Arc::new(options.session.clone()),
+            desk,
+            options,
         }
     }
 
     fn protection(&self, peer: Option<IpAddr>) -> Protection {
         Protection {
-            has_certificate: self.tls.is_some(),
+            has_certificate: self.options.certificate.is_some(),
             tls: false,
             plaintext: match self.options.plaintext {
                 Plaintext::Always => true,
@@ -154,12 +148,7 @@ impl Connection {
     }
 
     /// Speaks with the peer until one of both has enough.
-    pub(super) async fn run(mut self, mut stream: Box<dyn Stream>) {
-        let hall = self.hall.clone();
-        let Ok(_place) = hall.connections.try_acquire() else {
-            let _ = stream.write_all(Reply::too_many_connections().bytes()).await;
-            return;
-        };
+    pub(super) async fn run(mut self, stream: Box<dyn Stream>) {
         if let Err(error) = self.converse(stream).await {
             tracing::debug!(%error, "connection lost");
         }
@@ -202,16 +191,17 @@ impl Connection {
 
     async fn secure(&self, stream: Box<dyn Stream>) -> io::Result<Box<dyn Stream>> {
         // The session offers STARTTLS only where there is a certificate.
-        let tls = self.hall.tls.as_ref().ok_or(io::ErrorKind::Unsupported)?;
-        let secured = timeout(HANDSHAKE, tls.accept(stream)).await;
-        Ok(Box::new(secured.map_err(|_| io::ErrorKind::TimedOut)??))
+        let certificate = self.hall.options.certificate.as_ref();
+        let certificate = certificate.ok_or(io::ErrorKind::Unsupported)?;
+        let (secured, _) = certificate.accept(stream, Comer::User).await?;
+        Ok(secured)
     }
 
     async fn log_in(&mut self, credentials: Credentials) {
         let user = credentials.user.clone();
         match self.authenticated(credentials).await {
             Ok(Some(found)) => {
-                self.hall.throttle.forgive(self.peer, &user);
+                self.hall.desk.throttle.forgive(self.peer, &user);
                 tracing::info!("managesieve: login from {}: {}", peer_of(self.peer), found.user);
                 self.session.logged_in(&found.user);
                 self.owner = Some(found);
@@ -223,7 +213,7 @@ impl Connection {
                     peer_of(self.peer),
                     clean(&user)
                 );
-                tokio::time::sleep(self.hall.throttle.blame(self.peer, &user)).await;
+                tokio::time::sleep(self.hall.desk.throttle.blame(self.peer, &user)).await;
                 self.session.login_refused();
             }
             Err(error) => {
@@ -234,7 +224,7 @@ impl Connection {
     }
 
     async fn authenticated(&self, credentials: Credentials) -> Result<Option<Found>, LookupError> {
-        let _place = self.hall.logins.acquire().await;
+        let _place = self.hall.desk.logins.acquire().await;
         let shared = self.shared.clone();
         let Credentials { user, password } = credentials;
         let name = user.clone();
@@ -253,7 +243,7 @@ impl Connection {
         let Some(found) = self.owner.clone() else {
             return Answer::Refused(Refusal::TryLater);
         };
-        let _place = self.hall.requests.acquire().await;
+        let _place = self.hall.desk.requests.acquire().await;
         let (shared, storage) = (self.shared.clone(), self.hall.options.storage.clone());
         let done = tokio::task::spawn_blocking(move || carry_out(&shared.sorter, &storage, &found, request));
         done.await.unwrap_or_else(|panic| {

@@ -38,6 +38,8 @@ struct Waiting {
 /// One account that waits.
 struct Turn {
     user: String,
+    /// The sorting table that delivered to it last.
+    sorter: Arc<Sorter>,
     /// When it may be tended.
     due: Instant,
     /// When it is, quiet or not.
@@ -46,12 +48,12 @@ struct Turn {
 
 impl Tender {
     /// Starts the thread; where the system has none to give nothing is tended, and that is logged.
-    pub(super) fn start(sorter: Arc<Sorter>) -> Tender {
+    pub(super) fn start() -> Tender {
         let accounts = Arc::<Accounts>::default();
         let its = accounts.clone();
         let thread = thread::Builder::new()
             .name("tender".to_owned())
-            .spawn(move || its.tend_all(&sorter));
+            .spawn(move || its.tend_all());
         if let Err(error) = &thread {
             tracing::warn!(%error, "no thread for the upkeep of accounts; it is done by commands only");
         }
@@ -62,14 +64,16 @@ impl Tender {
     }
 
     /// Something was delivered to an account.
-    pub(super) fn delivered(&self, found: &Found) {
+    pub(super) fn delivered(&self, sorter: &Arc<Sorter>, found: &Found) {
         let now = Instant::now();
         let mut waiting = lock(&self.accounts.waiting);
         let turn = waiting.by_home.entry(found.home.clone()).or_insert_with(|| Turn {
             user: found.user.clone(),
+            sorter: sorter.clone(),
             due: now,
             at_last: now + PATIENCE,
         });
+        turn.sorter = sorter.clone();
         turn.due = (now + QUIET).min(turn.at_last);
         // Nobody is woken for what is not due yet, unless the thread sleeps for good.
         if waiting.by_home.len() == 1 {
@@ -88,8 +92,8 @@ impl Drop for Tender {
 }
 
 impl Accounts {
-    fn tend_all(&self, sorter: &Sorter) {
-        while let Some((home, user)) = self.next() {
+    fn tend_all(&self) {
+        while let Some((home, user, sorter)) = self.next() {
             // Removed or renamed meanwhile: opening it would make it anew.
             if !home.is_dir() {
                 continue;
@@ -99,7 +103,7 @@ impl Accounts {
                 .and_then(|account| account.tend(Instant::now() + TURN));
             match tended {
                 Ok(true) => {}
-                Ok(false) => self.again(home, user),
+                Ok(false) => self.again(home, user, sorter),
                 Err(error) => {
                     tracing::warn!(user, cause = %Cause::of(&error), "the upkeep of an account failed; it is tried again after the next delivery");
                 }
@@ -108,7 +112,7 @@ impl Accounts {
     }
 
     /// Waits for an account that is due; none when it is time to stop.
-    fn next(&self) -> Option<(PathBuf, String)> {
+    fn next(&self) -> Option<(PathBuf, String, Arc<Sorter>)> {
         let mut waiting = lock(&self.waiting);
         loop {
             if waiting.stopping {
@@ -121,7 +125,7 @@ impl Accounts {
                 None => self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner),
                 Some((home, due)) if due <= now => {
                     let turn = waiting.by_home.remove(&home)?;
-                    return Some((home, turn.user));
+                    return Some((home, turn.user, turn.sorter));
                 }
                 Some((_, due)) => {
                     let slept = self.changed.wait_timeout(waiting, due - now);
@@ -132,10 +136,11 @@ impl Accounts {
     }
 
     // Behind those that are due now; a delivery meanwhile has put it there already.
-    fn again(&self, home: PathBuf, user: String) {
+    fn again(&self, home: PathBuf, user: String, sorter: Arc<Sorter>) {
         let now = Instant::now();
         lock(&self.waiting).by_home.entry(home).or_insert(Turn {
             user,
+            sorter,
             due: now,
             at_last: now + PATIENCE,
         });

@@ -184,6 +184,28 @@ impl Reply {
         Reply::new(421, (4, 3, 2), "Too many connections, try again later")
     }
 
+    /// No connection more of this peer is served now: 421 4.7.0, in place of the greeting.
+    #[must_use]
+    pub fn too_many_of_one() -> Reply {
+        Reply::new(
+            421,
+            (4, 7, 0),
+            "Too many connections from your address, try again later",
+        )
+    }
+
+    /// The peer is none of those that may come: 554 5.7.1, in place of the greeting (RFC 5321 §3.1).
+    #[must_use]
+    pub fn not_allowed() -> Reply {
+        Reply::new(554, (5, 7, 1), "No mail is taken from your address")
+    }
+
+    /// The transaction takes longer than it may: 421 4.4.2.
+    #[must_use]
+    pub fn too_slow() -> Reply {
+        Reply::new(421, (4, 4, 2), "The transaction takes too long, closing")
+    }
+
     /// There is too much to do for this command: 451 4.3.0.
     #[must_use]
     pub fn too_busy() -> Reply {

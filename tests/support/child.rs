@@ -20,10 +20,15 @@ pub struct Running {
 
 impl Running {
     /// Starts `command` with its output going to `log`.
-    pub fn start(name: &str, mut command: Command, log: &Path) -> Running {
+    pub fn start(name: &str, command: Command, log: &Path) -> Running {
+        Running::start_with_input(name, command, log, Stdio::null())
+    }
+
+    /// As [`Running::start`], with this as its standard input.
+    pub fn start_with_input(name: &str, mut command: Command, log: &Path, input: Stdio) -> Running {
         let file = File::options().append(true).create(true).open(log).expect("a log file");
         command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(file.try_clone().expect("a second handle"))
             .stderr(file)
             .process_group(0);
