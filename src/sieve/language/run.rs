@@ -246,8 +246,8 @@ impl<'a> Run<'a> {
         if self.subject.is_apart() {
             self.work(usize::try_from(self.subject.size()).unwrap_or(usize::MAX), 1)?;
         }
-        // RFC 5293 §7: what is refused is the message that came; so is what is reported (RFC 5965 §2). RFC 5703 §6: an enclosure does not affect what is
-        // redirected, nor who is answered.
+        // RFC 5293 §7: what is refused is the message that came; so is what is reported (RFC 5965 §2). RFC 5703 §6: an
+        // enclosure does not affect what is redirected, nor who is answered.
         let edition = match &step {
             Step::Reject { .. } | Step::Report { .. } => None,
             Step::Redirect { .. } | Step::Vacation(_) | Step::Notify { .. } => self.subject.open_edition()?,

@@ -66,7 +66,7 @@ fn faults_are_found_at_once() {
         assert_eq!(error.kind, ErrorKind::Compile, "{source}");
         assert!(error.message.contains(message), "{source}: {error}");
     }
-    // RFC 5435 §3: a script may say what it would do with another method, but not do it.
+    // RFC 5435 §3.2: a script may say what it would do with another method, but not do it.
     for (source, expected) in [
         (
             "if valid_notify_method \"xmpp:a@example.net\" { notify \"xmpp:a@example.net\"; } else { discard; }",
