@@ -88,6 +88,7 @@ fn unknown(arguments: &Arguments) -> Result<u8, Fault> {
             &id,
             &reverse_path.unwrap_or(ReversePath::Null),
             &recipient,
+            None,
             false,
         );
     }

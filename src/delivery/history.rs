@@ -8,8 +8,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::mail::{Cause, Deferral, MailboxName, Outcome, Protocol, Refusal};
-use crate::message::{kept_id, message_ids, queue_id};
+use crate::mail::{Cause, Deferral, MailboxName, Outcome, Refusal};
+use crate::message::{kept_id, message_ids};
 use crate::sieve::{Action, Evaluation, FolderError, Note, Origin, Plan};
 use crate::store::{Account, ActionKind, ActionResult, Ending, PastAction, PastDelivery, Record, Target};
 
@@ -270,15 +270,12 @@ pub(super) fn write(account: &dyn Account, record: &Record) {
 fn whole(delivery: &Delivery<'_>, ending: Ending, actions: Vec<PastAction>) -> Record {
     let Delivery { parcel, recipient, .. } = delivery;
     let header = parcel.message.header();
-    let client = &parcel.envelope.client;
-    // Who pipes a message to us has written the topmost field, and does not tell his name.
-    let host = (client.protocol != Protocol::Pipe).then_some(client.helo.as_str());
     let id = header.first("Message-ID");
     let id = id.and_then(|field| message_ids(&field.unfolded()).into_iter().next());
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Record::Whole(Box::new(PastDelivery {
         id: parcel.id.clone(),
-        queue_id: client.forwarded.queue_id.clone().or_else(|| queue_id(header, host)),
+        queue_id: parcel.queue_id(),
         time: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
         reverse_path: parcel.envelope.reverse_path.to_string(),
         recipient: recipient.address.to_string(),

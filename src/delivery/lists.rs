@@ -12,7 +12,7 @@ const OWN: &str = "sieve/lists";
 const SIZE_MAX: u64 = 1 << 20;
 /// Bytes of a name.
 const NAME_MAX: usize = 128;
-/// The list that RFC 6134 §2.8 knows by these names.
+/// The list that RFC 6134 knows by these names.
 const ADDRESS_BOOK: [&str; 2] = [":addrbook:default", "urn:ietf:params:sieve:addrbook:default"];
 const ADDRESS_BOOK_FILE: &str = "addressbook";
 
@@ -60,7 +60,7 @@ impl Lists {
     }
 }
 
-// RFC 6134 §2.8: names are URIs, and tag: ones stand for themselves. Nothing here leads out of a folder.
+// RFC 6134: names are URIs, and tag: ones stand for themselves. Nothing here leads out of a folder.
 fn file_name(name: &str) -> Option<&str> {
     if ADDRESS_BOOK.iter().any(|known| name.eq_ignore_ascii_case(known)) {
         return Some(ADDRESS_BOOK_FILE);

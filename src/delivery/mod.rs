@@ -37,8 +37,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::directory::{Directory, Found};
-use crate::mail::{Address, DeliveryId, Envelope, MailboxName, Outcome, Recipient, Refusal, ReversePath};
-use crate::message::Message;
+use crate::mail::{Address, DeliveryId, Envelope, MailboxName, Outcome, Protocol, Recipient, Refusal, ReversePath};
+use crate::message::{Message, queue_id};
 use crate::sieve::{Engine, Evaluation, Incoming, Plan, Scripts, Transport};
 use crate::store::{Account, Remembered, Store, StoreError};
 use crate::submission::Submitter;
@@ -136,6 +136,18 @@ pub(crate) struct Delivery<'a> {
     key: u64,
     keep_in: Option<&'a MailboxName>,
     chronicle: Chronicle,
+}
+
+impl Parcel {
+    /// The id under which the MTA has the message in its queue: it said so, or wrote it into its Received field.
+    #[must_use]
+    pub fn queue_id(&self) -> Option<String> {
+        let client = &self.envelope.client;
+        // Who pipes a message to us has written the topmost field, and does not tell his name.
+        let host = (client.protocol != Protocol::Pipe).then_some(client.helo.as_str());
+        let told = client.forwarded.queue_id.clone();
+        told.or_else(|| queue_id(self.message.header(), host))
+    }
 }
 
 impl Sorter {

@@ -251,6 +251,7 @@ impl Connection {
             &DeliveryId::new(),
             &reverse_path,
             &recipient,
+            self.session.client().forwarded.queue_id.as_deref(),
             self.session.smtputf8(),
         );
         self.session.recipient_refused(reply);

@@ -207,12 +207,14 @@ pub(crate) fn failure(id: &DeliveryId, recipient: &Recipient, outcome: &Outcome)
 /// The log line of a message for one recipient.
 pub(crate) fn record(outcome: &Outcome, parcel: &Parcel, recipient: &Recipient, user: Option<&str>, time: Duration) {
     let summary = Summary::of(parcel.message.header(), parcel.message.structure());
+    let queue_id = parcel.queue_id();
     let about = About {
         id: &parcel.id,
         from: &parcel.envelope.reverse_path,
         to: &recipient.address,
         user,
         message_id: summary.message_id.as_deref(),
+        queue_id: queue_id.as_deref(),
         size: parcel.message.size(),
         code: &dotted(enhanced_status(outcome)),
         time,
@@ -226,6 +228,7 @@ pub(crate) fn refuse(
     id: &DeliveryId,
     reverse_path: &ReversePath,
     recipient: &Recipient,
+    queue_id: Option<&str>,
     utf8: bool,
 ) -> Reply {
     let about = About {
@@ -234,6 +237,7 @@ pub(crate) fn refuse(
         to: &recipient.address,
         user: None,
         message_id: None,
+        queue_id,
         size: 0,
         code: &dotted(enhanced_status(outcome)),
         time: Duration::ZERO,

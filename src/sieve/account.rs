@@ -48,7 +48,7 @@ pub trait Account {
         Ok(None)
     }
 
-    /// The addresses of a list to which a message may be redirected (RFC 6134 §2.6, `redirect :list`); none
+    /// The addresses of a list to which a message may be redirected (RFC 6134, `redirect :list`); none
     /// where there is no such list.
     ///
     /// # Errors

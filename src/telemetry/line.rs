@@ -34,6 +34,8 @@ pub struct Line {
     pub uid: String,
     /// The Message-ID; empty where there is none.
     pub msgid: String,
+    /// The id under which the MTA has it in its queue, where known.
+    pub queue_id: Option<String>,
     /// Bytes as received.
     pub size: u64,
     /// What became of it.
@@ -61,6 +63,8 @@ pub struct About<'a> {
     pub user: Option<&'a str>,
     /// The Message-ID, where there is one.
     pub message_id: Option<&'a str>,
+    /// The id under which the MTA has it in its queue, where known.
+    pub queue_id: Option<&'a str>,
     /// Bytes as received.
     pub size: u64,
     /// The enhanced status code of the reply, such as `2.1.5`.
@@ -79,6 +83,7 @@ impl Line {
             to: about.to.to_string(),
             user: about.user.unwrap_or_default().to_owned(),
             msgid: about.message_id.unwrap_or_default().to_owned(),
+            queue_id: about.queue_id.map(str::to_owned),
             size: about.size,
             status: status(outcome),
             code: about.code.to_owned(),
@@ -130,6 +135,7 @@ impl Line {
             mailbox = &*clean(&self.mailbox),
             uid = &*clean(&self.uid),
             msgid = &*clean(&self.msgid),
+            queue_id = self.queue_id.as_deref().map(clean).as_deref(),
             size = self.size,
             status = self.status,
             code = &*clean(&self.code),
@@ -150,6 +156,9 @@ impl Line {
         ];
         for (name, value) in fields.into_iter().filter(|(_, value)| !value.is_empty()) {
             let _ = write!(text, " {name}={value}"); // writing to a String cannot fail
+        }
+        if let Some(queue_id) = &self.queue_id {
+            let _ = write!(text, " queue_id={queue_id}");
         }
         let (size, status, code, seconds) = (self.size, self.status, &self.code, self.seconds);
         let _ = write!(text, " size={size} status={status} code={code} seconds={seconds}");
@@ -252,6 +261,7 @@ mod tests {
             to: &Address::parse("ann+x@example.org").unwrap(),
             user: Some("ann@example.org"),
             message_id: Some(message_id),
+            queue_id: Some("4bXyZ"),
             size: 42,
             code: "2.1.5",
             time: Duration::from_micros(12_345),
@@ -283,6 +293,7 @@ mod tests {
             ("mailbox", "INBOX,Lists"),
             ("uid", "7,7"),
             ("msgid", "<1@example.org>"),
+            ("queue_id", "4bXyZ"),
             ("status", "delivered"),
             ("code", "2.1.5"),
             ("level", "INFO"),
@@ -343,7 +354,7 @@ mod tests {
         let text = line(&Outcome::Deferred(Deferral::OverQuota), "").spelled_out();
         assert_eq!(
             text,
-            "K7Q2 from=<> to=<ann+x@example.org> user=ann@example.org size=42 status=deferred code=2.1.5 \
+            "K7Q2 from=<> to=<ann+x@example.org> user=ann@example.org queue_id=4bXyZ size=42 status=deferred code=2.1.5 \
              seconds=0.012 (the account is full)"
         );
     }

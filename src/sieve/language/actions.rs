@@ -312,7 +312,7 @@ impl Redirect {
         })
     }
 
-    // RFC 6134 §2.6: to every member.
+    // RFC 6134: to every member.
     fn members(&self, run: &Run<'_>, list: &str) -> Result<Vec<String>, Stop> {
         match run.account().list_members(list) {
             Ok(Some(members)) => Ok(members),

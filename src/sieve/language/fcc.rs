@@ -16,7 +16,7 @@ pub(super) struct FileCopy {
 }
 
 impl FileCopy {
-    /// Takes `:fcc` with `:flags` (RFC 8580 §3.1), `:create`, `:specialuse` and `:mailboxid` (RFC 9042 §4.4);
+    /// Takes `:fcc` with `:flags` (RFC 8580 §3.1), `:create`, `:specialuse` and `:mailboxid` (RFC 9042);
     /// none where it is not there, or wrong, which the checker then knows.
     pub(super) fn take(arguments: &mut Arguments<'_>, checker: &mut Checker<'_>) -> Option<FileCopy> {
         if !arguments.peek("fcc") {

@@ -18,7 +18,7 @@ pub(super) const TESTS: &[TestKind] = &[TestKind {
     compile,
 }];
 
-/// Checks the name of a list: a URI, or `:addrbook:` and a name (RFC 6134 §2.2).
+/// Checks the name of a list: a URI, or `:addrbook:` and a name (RFC 6134).
 ///
 /// # Errors
 /// Says that it is none.
@@ -50,7 +50,7 @@ struct ValidList {
 }
 
 impl Test for ValidList {
-    // RFC 6134 §2.7: every one of them is known here.
+    // RFC 6134: every one of them is known here.
     fn test(&self, run: &mut Run<'_>) -> Result<bool, Stop> {
         for name in &self.names {
             let name = name.value(run)?;

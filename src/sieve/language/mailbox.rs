@@ -1,4 +1,4 @@
-//! Tests of mailboxes: `mailboxexists` (RFC 5490 §3.1), `mailboxidexists` (RFC 9042 §5) and
+//! Tests of mailboxes: `mailboxexists` (RFC 5490 §3.1), `mailboxidexists` (RFC 9042) and
 //! `specialuse_exists` (RFC 8579 §3). The tags of the same extensions are with the actions.
 
 use super::actions::{check_mailbox, check_special_use};
@@ -93,7 +93,7 @@ struct MailboxIdExists {
 }
 
 impl Test for MailboxIdExists {
-    // RFC 9042 §5: every one of them.
+    // RFC 9042: every one of them.
     fn test(&self, run: &mut Run<'_>) -> Result<bool, Stop> {
         for id in &self.ids {
             if run.account().mailbox_with_id(&id.value(run)?).is_none() {

@@ -39,7 +39,7 @@ pub(super) enum MatchType {
     Value(Relation),
     /// `:count` (RFC 5231 §4.2).
     Count(Relation),
-    /// `:list` (RFC 6134 §2.2).
+    /// `:list` (RFC 6134).
     List,
 }
 
@@ -129,7 +129,7 @@ impl MatchTags {
                 "the comparator \"i;ascii-numeric\" compares whole numbers only: with `:is`, `:value` or `:count`",
             );
         }
-        // RFC 6134 §2.2: whoever keeps the list compares.
+        // RFC 6134: whoever keeps the list compares.
         if explicit && kind == MatchType::List {
             return checker.error(place, "`:list` does not go together with `:comparator`");
         }

@@ -13,7 +13,7 @@ fn mailboxes() {
             ("mailboxexists \"inbox\"", true),
             ("mailboxexists [\"Lists\", \"Work.Urgent\"]", true),
             ("mailboxexists [\"Lists\", \"Partners\"]", false),
-            // RFC 9042 §5
+            // RFC 9042
             ("mailboxidexists \"F1\"", true),
             ("mailboxidexists [\"F1\", \"F2\"]", false),
             // RFC 8579 §3
@@ -118,7 +118,7 @@ fn lists() {
         require,
         MAIL,
         &[
-            // RFC 6134 §3
+            // RFC 6134
             ("envelope :list \"from\" \":addrbook:default\"", true),
             ("address :list \"from\" [\":addrbook:default\"]", true),
             ("address :list \"to\" \":addrbook:default\"", false),
@@ -127,7 +127,7 @@ fn lists() {
                 true,
             ),
             ("string :list \"sender@example.com\" \":addrbook:default\"", true),
-            // RFC 6134 §2.7
+            // RFC 6134
             ("valid_ext_list \":addrbook:default\"", true),
             (
                 "valid_ext_list [\":addrbook:default\", \"tag:example.com,2026:none\"]",
@@ -136,7 +136,7 @@ fn lists() {
         ],
     );
     for (source, expected) in [
-        // RFC 6134 §2.6
+        // RFC 6134
         (
             "redirect :list \"tag:example.com,2010-05-28:mylist\";",
             "redirect a@example.net; redirect b@example.net",

@@ -157,7 +157,7 @@ fn a_copy_of_what_is_sent() {
     };
     for (source, copy) in [
         ("vacation \"Away\";", None),
-        // RFC 8580 §4: the examples, by their form.
+        // RFC 8580: the examples, by their form.
         (
             "vacation :days 7 :from \"hemingway@example.com\" :fcc \"INBOX.Sent\" \"Gone\";",
             expected("INBOX.Sent", &[], false),
@@ -170,7 +170,7 @@ fn a_copy_of_what_is_sent() {
             "notify :fcc \"Sent\" :message \"x\" \"mailto:a@example.net\";",
             expected("Sent", &[], false),
         ),
-        // RFC 8579, RFC 9042 §4.4
+        // RFC 8579, RFC 9042
         (
             "vacation :specialuse \"\\\\Archive\" :fcc \"Other\" \"Gone\";",
             expected("Lists", &[], false),
