@@ -14,7 +14,7 @@ use support::exim::Exim;
 use support::lmtp::{Carriage, Client};
 use support::opensmtpd::OpenSmtpd;
 use support::peers::{self, present, program, root, unpacked};
-use support::place::{MAIL_USER, Place, wait_until};
+use support::place::{MAIL_USER, Place, free_address, wait_until};
 use support::postfix::Postfix;
 use support::postroom::{Postroom, Wishes};
 
@@ -134,6 +134,55 @@ fn postfix_over_tcp() {
     let postroom = Postroom::serving(&place, &Wishes::site());
     let main = snippet_with("postfix-tcp", &[(LMTP_TCP, &postroom.lmtp.to_string())]);
     assert_postfix_delivers(&postroom, &Postfix::start(&place, &main, ""));
+}
+
+/// Postfix's queue id, by XFORWARD, and an address beyond ASCII.
+#[test]
+fn postfix_names_its_queue_entry() {
+    if !root() || !present(&["postfix"]) {
+        return;
+    }
+    let place = Place::new();
+    let trusting = free_address();
+    let door = format!("\n[[listen]]\nprotocol = \"lmtp\"\naddress = \"{trusting}\"\ntrusted = [\"127.0.0.1\"]\n");
+    let postroom = Postroom::serving(
+        &place,
+        &Wishes {
+            more: &door,
+            ..Wishes::default()
+        },
+    );
+    let main = format!(
+        "virtual_mailbox_domains = example.org\nvirtual_transport = lmtp:inet:{}:{}\nlmtp_send_xforward_command = yes\n",
+        trusting.ip(),
+        trusting.port()
+    );
+    let postfix = Postfix::start(&place, &main, "");
+    let mut client = Client::smtp(postfix.smtp).expect("the MTA");
+    for command in [
+        "MAIL FROM:<jörg@example.net> SMTPUTF8",
+        "RCPT TO:<änn@example.org>",
+        "DATA",
+    ] {
+        let reply = client.command(command).expect("a reply");
+        assert!(reply.is_positive(), "{reply:?}");
+    }
+    client
+        .write(format!("{MESSAGE}body\r\n.\r\n").as_bytes())
+        .expect("sent");
+    let reply = client.reply().expect("a reply");
+    let queue_id = reply.text.split_whitespace().last().expect("an id").to_owned();
+    assert_eq!(reply.code, 250, "{reply:?}");
+    let messages = wait_for(&postroom, "änn@example.org", "INBOX", 1);
+    let shown = postroom.show("änn@example.org", "INBOX", messages[0]["uid"].as_u64().expect("a UID"));
+    let shown = String::from_utf8_lossy(&shown);
+    assert!(shown.starts_with("Return-Path: <jörg@example.net>\r\n"), "{shown}");
+    assert!(shown.contains("with UTF8LMTP"), "{shown}");
+    let log = postroom.log();
+    assert!(log.contains(&format!("queue_id=\"{queue_id}\"")), "{queue_id}: {log}");
+    let told = postroom.run(&["explain", "--json", "änn@example.org", &queue_id]);
+    let told = String::from_utf8_lossy(&told);
+    assert!(told.contains(&queue_id) && told.contains("jörg@example.net"), "{told}");
 }
 
 #[test]
@@ -289,6 +338,33 @@ fn exim_by_pipe() {
 }
 
 // ---- OpenSMTPD ----
+
+/// A reply for each recipient (PRDR): who is refused is bounced by Exim, and nobody else is kept waiting.
+#[test]
+fn exim_hears_of_each_recipient() {
+    let place = Place::new();
+    let postroom = Postroom::serving(&place, &Wishes::default());
+    postroom.give_script("ann", "require \"reject\";\nreject \"not today\";\n");
+    let transport = format!(
+        "postroom:\n  driver = smtp\n  hosts = 127.0.0.1\n  port = {}\n  allow_localhost\n  hosts_override\n  \
+         hosts_try_prdr = *\n  hosts_avoid_tls = *\n",
+        postroom.smtp.port()
+    );
+    let Some(exim) = exim(&place, &transport) else {
+        return;
+    };
+    hand_over(exim.smtp, "cy@example.org", &["ann@example.org", "bob@example.org"]);
+    assert_arrived(&postroom, "bob@example.org", "cy@example.org");
+    let bounces = wait_for(&postroom, "cy@example.org", "INBOX", 1);
+    let bounce = postroom.show("cy@example.org", "INBOX", bounces[0]["uid"].as_u64().expect("a UID"));
+    let bounce = String::from_utf8_lossy(&bounce);
+    assert!(
+        bounce.contains("ann@example.org") && bounce.contains("not today"),
+        "{bounce}"
+    );
+    assert!(bounce.contains("mta.example.org"), "Exim writes it: {bounce}");
+    assert_eq!(postroom.count("ann@example.org", "INBOX"), 0);
+}
 
 #[test]
 fn opensmtpd_over_the_unix_socket() {
