@@ -80,6 +80,11 @@ impl Session {
             }
             Some(_) => None,
         };
+        // What no message could be is not read over: nothing bounds the time of who is in no transaction.
+        let limit = self.options.message_size;
+        if let Some(refusal) = refusal.clone().filter(|_| limit > 0 && chunk.size > limit) {
+            return self.close(refusal);
+        }
         self.state = State::Chunk {
             remaining: chunk.size,
             last: chunk.last,

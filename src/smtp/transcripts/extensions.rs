@@ -157,6 +157,19 @@ const DIALOGUES: &[(Door, &str)] = &[
          == message \"\" ann@example.com ann@example.org,cy@example.org ESMTP
          <- 250 2.1.5",
     ),
+    // Nobody reads over for ever what is no message.
+    (
+        Door::Lmtp,
+        "<- 220
+         -> BDAT 60
+         => 012345678901234567890123456789012345678901234567890123456789
+         <- 503 5.5.1
+         ->
+         <- 500 5.5.1
+         -> BDAT 18446744073709551615
+         <- 503 5.5.1
+         == close",
+    ),
     // A stranger may not speak for others, and nobody begins TLS where it is not offered.
     (
         Door::Lmtp,
