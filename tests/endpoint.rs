@@ -398,6 +398,43 @@ fn an_mta_that_hangs_stalls_nobodys_rcpt() {
 }
 
 #[test]
+fn an_mta_that_hangs_leaves_places_to_others() {
+    let place = Place::new();
+    let relay = support::relay::Relay::new();
+    relay.keep_silent(true);
+    let wishes = Wishes {
+        submission: Some(relay.address),
+        more: "\n[limits]\ndeliveries = 4\n",
+        ..Wishes::default()
+    };
+    let mut postroom = Postroom::configured(&place, &wishes);
+    for user in ["r0", "r1", "r2", "r3"] {
+        postroom.give_script(user, "redirect \"elsewhere@example.net\";");
+    }
+    postroom.serve();
+    let mut redirected: Vec<Client> = (0..4)
+        .map(|number| {
+            let mut client = Client::lmtp(postroom.lmtp).expect("a session");
+            begin(&mut client, "s@example.net", &format!("r{number}@example.org"));
+            client.write(format!("{MESSAGE}.\r\n").as_bytes()).expect("sent");
+            client
+        })
+        .collect();
+    let begun = Instant::now();
+    assert_is(&postroom.send("s@example.net", &[BOB], MESSAGE)[0], 250, "2.1.5");
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    wait_until("two are put off", || {
+        postroom.log().matches("too many messages are being redirected").count() >= 2
+    });
+    relay.keep_silent(false);
+    let codes: Vec<u16> = redirected
+        .iter_mut()
+        .map(|client| client.reply().expect("a reply").code)
+        .collect();
+    assert!(codes.iter().filter(|code| **code == 451).count() >= 2, "{codes:?}");
+}
+
+#[test]
 fn carried_otherwise_it_is_bounded_alike() {
     let (place, door): (Place, SocketAddr) = (Place::new(), free_address());
     let more = format!(

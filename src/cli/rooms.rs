@@ -143,13 +143,15 @@ pub(super) fn sorter(config: &Config) -> Result<Sorter, Fault> {
         programs: programs(config),
         lists: config.sieve.lists.clone(),
     };
-    Ok(Sorter::new(
+    let sorter = Sorter::new(
         directory(config)?,
         Arc::new(store(config)),
         engine(config),
         submitter(config)?,
         options,
-    ))
+    );
+    // An MTA that hangs leaves the other half to what stays here.
+    Ok(sorter.redirecting_at_once(config.limits.deliveries.div_ceil(2)))
 }
 
 fn domain_scripts(written: &config::SieveDomain) -> (String, SiteScripts) {

@@ -23,6 +23,7 @@ mod inquiry;
 mod key;
 mod lists;
 mod notices;
+mod outlet;
 mod outward;
 mod programs;
 mod quota;
@@ -54,6 +55,7 @@ use failure::Failure;
 use gate::Gate;
 use history::Chronicle;
 use inquiry::Inquiry;
+use outlet::Outlet;
 use quota::Room;
 use under_way::UnderWay;
 
@@ -125,6 +127,7 @@ pub struct Sorter {
     options: Options,
     gate: Gate,
     under_way: Arc<UnderWay>,
+    outlet: Outlet,
 }
 
 /// One delivery on its way: a parcel, a recipient, an account.
@@ -168,7 +171,15 @@ impl Sorter {
             options,
             gate: Gate::new(FILTERED_AT_ONCE),
             under_way: Arc::default(),
+            outlet: Outlet::new(usize::MAX),
         }
+    }
+
+    /// Redirects at most so many messages at once; others wait a little, and are deferred.
+    #[must_use]
+    pub fn redirecting_at_once(mut self, most: usize) -> Sorter {
+        self.outlet = Outlet::new(most);
+        self
     }
 
     /// Takes the place of another one, some of whose deliveries may still be under way: none of them is begun twice.

@@ -100,6 +100,7 @@ impl Sorter {
             dsn.recipient.orcpt.get_or_insert_with(|| orcpt(known_as));
         }
         let to = std::slice::from_ref(&redirect.address);
+        let _passing = self.outlet.pass().ok_or(SubmitError::Busy)?;
         self.submitter.submit_with(&dsn, &sender, to, &content)
     }
 

@@ -15,6 +15,7 @@ use crate::directory::Found;
 use crate::mail::{Address, DeliveryId, Outcome, Recipient, ReversePath, Tls};
 use crate::message::{Spool, SpoolError};
 use crate::smtp::{self, Reply, Session, Step};
+use crate::telemetry::clean;
 
 use super::Shared;
 use super::accept::named;
@@ -104,7 +105,7 @@ impl Connection {
     /// Speaks with the peer until one of both has enough.
     pub(super) async fn run(mut self, stream: Box<dyn Stream>, tls: Option<Tls>) {
         if let Some(tls) = tls {
-            self.session.tls_started(tls);
+            self.tls_started(tls);
         }
         if let Err(error) = self.converse(stream).await {
             tracing::debug!(peer = %named(self.peer), %error, "connection lost");
@@ -325,8 +326,15 @@ impl Connection {
             _ = self.stopping.wait_for(|stop| *stop) => return Err(io::ErrorKind::Interrupted.into()),
         };
         *stream = secured;
-        self.session.tls_started(tls);
+        self.tls_started(tls);
         Ok(())
+    }
+
+    fn tls_started(&mut self, tls: Tls) {
+        if let Some(certificate) = &tls.peer {
+            tracing::info!(peer = %named(self.peer), certificate = %clean(certificate), "came with a certificate");
+        }
+        self.session.tls_started(tls);
     }
 }
 

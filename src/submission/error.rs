@@ -14,6 +14,9 @@ pub enum SubmitError {
     /// The list of recipients is empty.
     #[error("the message to be sent has no recipients")]
     NoRecipients,
+    /// Half of all places of deliveries are taken by redirects.
+    #[error("too many messages are being redirected; is the submission server slow? See [limits] deliveries")]
+    Busy,
     /// The server's address could not be read or reached.
     #[error("cannot reach the submission server {address}; is it running, and is [submission] server right?")]
     Connect {
