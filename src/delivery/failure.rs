@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::path::{Path, PathBuf};
 
 use crate::directory::LookupError;
 use crate::mail::{Cause, Deferral, Outcome, Refusal};
@@ -38,6 +39,31 @@ pub(super) enum Failure {
         /// Why.
         why: String,
     },
+    /// The home lies where this process may not go.
+    #[error(
+        "the home {} lies in {}, which is not below `root` or a folder of [confinement] roots: name its folder there and restart",
+        home.display(), place.display()
+    )]
+    Outside {
+        /// The home.
+        home: PathBuf,
+        /// Where its links lead.
+        place: PathBuf,
+    },
+    /// Something else that this process may not touch, beside a home that it may.
+    #[error(
+        "{cause}; postroom is confined to {}: a link that leads elsewhere is not followed",
+        listed(roots)
+    )]
+    Confined {
+        /// What happened.
+        cause: Cause,
+        /// Where homes lie.
+        roots: Vec<PathBuf>,
+    },
+    /// A script asks a program, and nobody is there to run it.
+    #[error("a script asks a program, and the helper that runs programs is gone")]
+    NoPrograms,
     /// The message itself cannot be read back.
     #[error("cannot read the spooled message")]
     Spool(#[source] io::Error),
@@ -50,6 +76,28 @@ impl Failure {
         match self {
             Failure::Store(error) if error.is_disk_full() => Outcome::Deferred(Deferral::DiskFull(cause)),
             _ => Outcome::Deferred(Deferral::Trouble(cause)),
+        }
+    }
+
+    /// Whether the system refused access.
+    pub(super) fn is_denied(&self) -> bool {
+        io_error(self).is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    }
+
+    /// Says where the home really lies, in a process that is confined to these roots.
+    pub(super) fn confined(self, home: &Path, roots: &[PathBuf]) -> Failure {
+        // Walking along a path is never forbidden, only opening what is at its end.
+        let place = home.ancestors().find_map(|folder| folder.canonicalize().ok());
+        let inside = |place: &PathBuf| roots.iter().any(|root| place.starts_with(root));
+        match place {
+            Some(place) if !inside(&place) => Failure::Outside {
+                home: home.to_owned(),
+                place,
+            },
+            _ => Failure::Confined {
+                cause: self.cause(),
+                roots: roots.to_vec(),
+            },
         }
     }
 
@@ -83,6 +131,11 @@ fn io_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
         next = error.source();
     }
     None
+}
+
+fn listed(roots: &[PathBuf]) -> String {
+    let roots: Vec<String> = roots.iter().map(|root| root.display().to_string()).collect();
+    roots.join(" and ")
 }
 
 fn whoami() -> String {

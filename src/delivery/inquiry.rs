@@ -8,6 +8,7 @@ use crate::sieve::{Account as Asked, Location, ProgramError, ProgramOutput, Scri
 use crate::store::{Account, MailboxStatus, Remembered};
 
 use super::lists::Lists;
+use super::programs::is_gone;
 use super::{Delivery, Sorter};
 
 /// Answers a script from the store, the site's programs and the lists.
@@ -80,6 +81,13 @@ impl Asked for Inquiry<'_> {
         let (Some(programs), Some(delivery)) = (&self.sorter.options.programs, self.delivery) else {
             return Err(ProgramError::None(name.to_owned()));
         };
-        programs.ask(&self.sorter.call(delivery, name, arguments), input)
+        let call = self.sorter.call(delivery, name, arguments);
+        let answer = programs.ask(self.sorter.submitter.runner(), &call, input);
+        if let Err(error) = &answer
+            && is_gone(error)
+        {
+            delivery.unanswered.set(true);
+        }
+        answer
     }
 }

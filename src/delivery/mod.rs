@@ -34,6 +34,7 @@ mod tests;
 mod under_way;
 mod wishes;
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -94,6 +95,8 @@ pub struct Options {
     pub programs: Option<Programs>,
     /// Where the site's external lists lie (RFC 6134).
     pub lists: Option<PathBuf>,
+    /// The folders below which homes lie, where this process is confined to them; none: it is not.
+    pub confined: Option<Vec<PathBuf>>,
 }
 
 /// When Delivered-To is written.
@@ -139,6 +142,8 @@ pub(crate) struct Delivery<'a> {
     key: u64,
     keep_in: Option<&'a MailboxName>,
     chronicle: Chronicle,
+    /// Whether a script asked for a program and nobody was there to run it.
+    unanswered: Cell<bool>,
 }
 
 impl Parcel {
@@ -201,7 +206,15 @@ impl Sorter {
         match self.is_full(&found, address, reverse_path, Room::Anywhere(size)) {
             Ok(None) => Ok(found),
             Ok(Some(outcome)) => Err(outcome),
-            Err(failure) => Err(failure.into_outcome()),
+            Err(failure) => Err(self.outcome_of(failure, &found)),
+        }
+    }
+
+    // What a confined process may not touch looks like a matter of owners, which it is not.
+    fn outcome_of(&self, failure: Failure, found: &Found) -> Outcome {
+        match &self.options.confined {
+            Some(roots) if failure.is_denied() => failure.confined(&found.home, roots).into_outcome(),
+            _ => failure.into_outcome(),
         }
     }
 
@@ -243,7 +256,7 @@ impl Sorter {
         let account = match self.store.account(&found.user, &found.home) {
             Ok(account) => account,
             Err(_) if loops => return (Outcome::Refused(Refusal::Loop), Vec::new()),
-            Err(error) => return (Failure::Store(error).into_outcome(), Vec::new()),
+            Err(error) => return (self.outcome_of(Failure::Store(error), found), Vec::new()),
         };
         let key = key::redelivery_key(&parcel.message, &parcel.envelope.reverse_path, &recipient.address);
         let delivery = Delivery {
@@ -254,12 +267,13 @@ impl Sorter {
             key,
             keep_in,
             chronicle: Chronicle::default(),
+            unanswered: Cell::new(false),
         };
         let (outcome, errands) = match loops {
             true => (Outcome::Refused(Refusal::Loop), Vec::new()),
             false => self
                 .filter(&delivery)
-                .unwrap_or_else(|failure| (failure.into_outcome(), Vec::new())),
+                .unwrap_or_else(|failure| (self.outcome_of(failure, found), Vec::new())),
         };
         delivery.chronicle.close(&delivery, &outcome);
         (outcome, errands)
@@ -275,6 +289,9 @@ impl Sorter {
             scripts => scripts?,
         };
         let evaluation = self.evaluate(delivery, &scripts);
+        if delivery.unanswered.get() {
+            return Err(Failure::NoPrograms);
+        }
         for note in &evaluation.notes {
             tracing::info!(id = %delivery.parcel.id, user = %delivery.found.user, "{note}");
         }

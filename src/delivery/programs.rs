@@ -3,17 +3,15 @@
 //! A name is that of a file in one folder. Its program gets the message on its standard input and the envelope in
 //! an environment of its own; no shell is asked, and it is ended when its time is up or it writes too much.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Seek, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::mail::{Address, Cause, ReversePath};
 use crate::message::{Message, write_crlf};
 use crate::sieve::{ProgramError, ProgramOutput};
-use crate::submission::program::{self, End, Heard};
+use crate::submission::program::{self, End, Environment, Heard, Job, Runner};
 
 use super::wishes::Pipe;
 use super::{Delivery, Sorter};
@@ -59,21 +57,23 @@ pub(super) enum Piped {
 const TEMPFAIL: i32 = 75;
 /// Where programs find others.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
-/// Characters of a name.
-const NAME_MAX: usize = 64;
 
 impl Sorter {
     pub(super) fn run_pipe(&self, delivery: &Delivery<'_>, pipe: &Pipe, message: &Message) -> Piped {
         let call = self.call(delivery, &pipe.program, &pipe.arguments);
         let allowed = self.options.programs.as_ref().filter(|programs| programs.pipe);
         let ended = match allowed {
-            Some(programs) => programs.run(&call, |to| write_crlf(message.reader(), to)),
+            Some(programs) => {
+                let runner = self.submitter.runner();
+                programs.run(runner, &call, |to| write_crlf(message.reader(), to))
+            }
             None => Err(ProgramError::None(pipe.program.clone())),
         };
         match ended {
             Ok((Some(0), ..)) => Piped::Taken,
             Ok((Some(TEMPFAIL), words, _)) => Piped::Later(format!("it asks to be tried again: {words}")),
             Ok((code, words, _)) => Piped::Failed(format!("it ended with {}: {words}", show(code))),
+            Err(error) if is_gone(&error) => Piped::Later(Cause::of(&error).to_string()),
             Err(error) => Piped::Failed(Cause::of(&error).to_string()),
         }
     }
@@ -97,17 +97,27 @@ impl Sorter {
     }
 }
 
+/// Whether nobody was there to run the program: the message is to come again.
+pub(super) fn is_gone(error: &ProgramError) -> bool {
+    matches!(error, ProgramError::Io { source, .. } if program::is_gone(source))
+}
+
 fn show(code: Option<i32>) -> String {
     code.map_or_else(|| "a signal".to_owned(), |code| format!("status {code}"))
 }
 
 impl Programs {
     /// Runs a program for `filter` or `execute`.
-    pub(super) fn ask(&self, call: &Call<'_>, input: &[u8]) -> Result<ProgramOutput, ProgramError> {
+    pub(super) fn ask(
+        &self,
+        runner: &dyn Runner,
+        call: &Call<'_>,
+        input: &[u8],
+    ) -> Result<ProgramOutput, ProgramError> {
         if !self.ask {
             return Err(ProgramError::None(call.program.to_owned()));
         }
-        let (code, words, output) = self.run(call, |to| to.write_all(input))?;
+        let (code, words, output) = self.run(runner, call, |to| to.write_all(input))?;
         if code != Some(0) {
             tracing::info!(
                 user = call.user,
@@ -125,6 +135,7 @@ impl Programs {
     // Answers the exit status (none after a signal), the words, and the output.
     fn run(
         &self,
+        runner: &dyn Runner,
         call: &Call<'_>,
         input: impl FnOnce(&mut File) -> io::Result<()>,
     ) -> Result<(Option<i32>, String, Vec<u8>), ProgramError> {
@@ -134,9 +145,16 @@ impl Programs {
         // A file, not a pipe: whether and when the program reads it holds nothing up.
         let mut stdin = tempfile::tempfile().map_err(trouble)?;
         input(&mut stdin).and_then(|()| stdin.rewind()).map_err(trouble)?;
-        let deadline = Instant::now() + self.timeout;
-        let ended = program::run_and_listen(call.command(&path, stdin), deadline, self.output);
-        match ended.map_err(trouble)? {
+        let job = Job {
+            program: path,
+            arguments: call.arguments.to_vec(),
+            environment: call.environment(),
+            folder: Some(call.home.to_owned()),
+            input: Some(stdin),
+            time: self.timeout,
+            output: Some(self.output),
+        };
+        match runner.run(job).map_err(trouble)? {
             Heard::All(End::Exited(status, words), output) => Ok((status.code(), words, output)),
             Heard::All(End::Killed, _) => Err(ProgramError::Late {
                 name: name(),
@@ -149,82 +167,43 @@ impl Programs {
         }
     }
 
-    // A plain file in the folder that nobody but the site can have put there.
     fn find(&self, name: &str) -> Result<PathBuf, ProgramError> {
-        let none = || ProgramError::None(name.to_owned());
-        if !is_name(name) {
-            return Err(none());
-        }
-        let path = self.folder.join(name);
-        let trouble = |source| ProgramError::Io {
-            name: name.to_owned(),
-            source,
-        };
-        let metadata = match fs::symlink_metadata(&path) {
-            Ok(metadata) => metadata,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(none()),
-            Err(error) => return Err(trouble(error)),
-        };
-        let folder = fs::metadata(&self.folder).map_err(trouble)?;
-        let refuse = |why| Err(trouble(io::Error::new(io::ErrorKind::PermissionDenied, why)));
-        if !metadata.is_file() {
-            return refuse("it is no plain file");
-        }
-        for (metadata, why) in [
-            (
-                &metadata,
-                "others may write to the file: take that right away with chmod go-w",
-            ),
-            (
-                &folder,
-                "others may write to its folder: take that right away with chmod go-w",
-            ),
-        ] {
-            if metadata.mode() & 0o022 != 0 {
-                return refuse(why);
-            }
-        }
-        if metadata.permissions().mode() & 0o111 == 0 {
-            return refuse("it is not executable: chmod +x makes it so");
-        }
-        Ok(path)
+        program::vetted(&self.folder, name).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => ProgramError::None(name.to_owned()),
+            _ => ProgramError::Io {
+                name: name.to_owned(),
+                source,
+            },
+        })
     }
 }
 
-// A file of the folder and nothing else: no path, nothing hidden, no option of anything.
-fn is_name(name: &str) -> bool {
-    let is_sign = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    (1..=NAME_MAX).contains(&name.len())
-        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && name.chars().all(is_sign)
-}
-
 impl Call<'_> {
-    fn command(&self, path: &Path, stdin: File) -> Command {
-        let mut command = Command::new(path);
+    fn environment(&self) -> Environment {
         let sender = match self.reverse_path {
             ReversePath::Null => String::new(),
             ReversePath::Address(address) => address.to_string(),
         };
-        command
-            .args(self.arguments)
-            .env_clear()
-            .env("PATH", PATH)
-            .env("HOME", self.home)
-            .env("USER", self.user)
-            .env("HOST", self.hostname)
-            .env("SENDER", sender)
-            .env("RECIPIENT", self.recipient.to_string())
-            .env("ORIG_RECIPIENT", self.original.unwrap_or(self.recipient).to_string())
-            .current_dir(self.home)
-            .stdin(Stdio::from(stdin));
-        command
+        Environment::Only(vec![
+            ("PATH", PATH.to_owned()),
+            ("HOME", self.home.display().to_string()),
+            ("USER", self.user.to_owned()),
+            ("HOST", self.hostname.to_owned()),
+            ("SENDER", sender),
+            ("RECIPIENT", self.recipient.to_string()),
+            ("ORIG_RECIPIENT", self.original.unwrap_or(self.recipient).to_string()),
+        ])
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::process::{Command, Stdio};
+
     use super::*;
+    use crate::submission::program::Direct;
 
     /// A folder with programs, and a home.
     struct Site {
@@ -293,7 +272,7 @@ mod tests {
                 original: Some(&"info@example.org".parse().unwrap()),
                 hostname: "mx.example.org",
             };
-            programs.ask(&call, input)
+            programs.ask(&Direct, &call, input)
         }
     }
 

@@ -3,15 +3,14 @@
 //! Before a delivery is carried out the index is asked; the store decides once more in the
 //! transaction that publishes. Warnings are run behind the delivery, and never matter to it.
 
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::directory::{Found, show_size};
 use crate::mail::{
     Address, Cause, Crossing, DeliveryId, MailboxName, Outcome, OverLimit, QuotaUnit, ReversePath, Threshold,
 };
 use crate::store::Account;
-use crate::submission::program;
+use crate::submission::program::{End, Environment, Heard, Job, Runner};
 
 use super::failure::{self, Failure};
 use super::{Sorter, correspondents};
@@ -124,7 +123,7 @@ impl Sorter {
             let how = if *reached { "reached" } else { "fell below" };
             tracing::info!(user = %found.user, "the account {how} {percent}% of its quota: {used} of {limit} {unit}");
             for warning in warnings.iter().filter(|warning| warning.is_due(crossing)) {
-                run(&warning.command, found, crossing);
+                run(self.submitter.runner(), &warning.command, found, crossing);
             }
         }
         Ok(())
@@ -193,7 +192,7 @@ fn rounded(bytes: u64) -> String {
 }
 
 // By argv, without a shell; what it does or fails to do is its own affair.
-fn run(command: &[String], found: &Found, crossing: &Crossing) {
+fn run(runner: &dyn Runner, command: &[String], found: &Found, crossing: &Crossing) {
     let Some((program, arguments)) = command.split_first() else {
         return;
     };
@@ -203,20 +202,28 @@ fn run(command: &[String], found: &Found, crossing: &Crossing) {
         ("used", crossing.used.to_string()),
         ("limit", crossing.limit.to_string()),
     ];
-    let mut child = Command::new(program);
-    for argument in arguments {
-        child.arg(replaced(argument, &values));
-    }
-    for (name, value) in &values {
-        child.env(name.to_ascii_uppercase(), value);
-    }
-    child.stdin(Stdio::null()).stdout(Stdio::null());
-    match program::run(child, Instant::now() + WARNING_TIME) {
-        Ok(program::End::Exited(status, _)) if status.success() => {}
-        Ok(program::End::Exited(status, output)) => {
+    let arguments = arguments.iter().map(|argument| replaced(argument, &values)).collect();
+    let [(_, user), (_, percent), (_, used), (_, limit)] = values;
+    let job = Job {
+        program: program.into(),
+        arguments,
+        environment: Environment::With(vec![
+            ("USER", user),
+            ("PERCENT", percent),
+            ("USED", used),
+            ("LIMIT", limit),
+        ]),
+        folder: None,
+        input: None,
+        time: WARNING_TIME,
+        output: None,
+    };
+    match runner.run(job) {
+        Ok(Heard::All(End::Exited(status, _), _)) if status.success() => {}
+        Ok(Heard::All(End::Exited(status, output), _)) => {
             tracing::warn!(user = %found.user, program, %status, "the quota warning failed: {output}");
         }
-        Ok(program::End::Killed) => {
+        Ok(Heard::All(End::Killed, _) | Heard::TooMuch) => {
             tracing::warn!(user = %found.user, program, "the quota warning was ended: its time was up")
         }
         Err(error) => tracing::warn!(user = %found.user, program, %error, "the quota warning cannot be run"),

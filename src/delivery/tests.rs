@@ -66,6 +66,7 @@ impl Site {
                 ask: true,
             }),
             lists: None,
+            confined: None,
         };
         change(&mut options);
         let directory = directory::Options {
@@ -151,6 +152,7 @@ impl Site {
             key: key::redelivery_key(message, reverse_path, &recipient.address),
             keep_in: None,
             chronicle: Chronicle::default(),
+            unanswered: Cell::new(false),
         };
         let plan = Plan {
             actions,

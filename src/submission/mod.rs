@@ -21,6 +21,7 @@ mod stream;
 mod tls;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::mail::{Address, ReversePath};
@@ -120,6 +121,7 @@ pub struct Submitter {
     options: Options,
     composer: Composer,
     tls: tls::Connector,
+    runner: Arc<dyn program::Runner>,
 }
 
 impl Submitter {
@@ -129,8 +131,19 @@ impl Submitter {
         Submitter {
             composer: Composer::new(&options.hostname, options.notices_from.clone()),
             tls: tls::Connector::new(options.tls.clone()),
+            runner: Arc::new(program::Direct),
             options,
         }
+    }
+
+    /// The same, with another who runs programs than this process itself.
+    pub(crate) fn with_runner(self, runner: Arc<dyn program::Runner>) -> Submitter {
+        Submitter { runner, ..self }
+    }
+
+    /// Who runs programs; those of deliveries too.
+    pub(crate) fn runner(&self) -> &dyn program::Runner {
+        self.runner.as_ref()
     }
 
     /// The writer of generated mail, with this site's names.
@@ -197,7 +210,10 @@ impl Submitter {
         let deadline = Instant::now() + self.options.timeout;
         match &self.options.route {
             Route::None => Err(SubmitError::NoRoute),
-            Route::Sendmail(program) => sendmail::run(program, deadline, reverse_path, recipients, content),
+            Route::Sendmail(program) => {
+                let time = self.options.timeout;
+                sendmail::run(self.runner(), program, time, reverse_path, recipients, content)
+            }
             Route::Server { address } => {
                 let transaction = server::Transaction {
                     hostname: self.composer.hostname(),

@@ -1,8 +1,14 @@
 //! Programs that are run: argv, never a shell, and never longer than their time.
+//!
+//! What is to be run is a [`Job`], a value; a [`Runner`] runs it. On the command line that is [`Direct`], in this
+//! process. A server that has given up the right to run anything asks its helper (`confinement::Helper`), where the same
+//! code does it.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,6 +22,128 @@ const WORDS_MAX: u64 = 1000;
 const WORDS_BEARABLE: u64 = 1 << 20;
 /// The longest pause between two looks at a program.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Characters of the name of a program in a folder.
+const NAME_MAX: usize = 64;
+
+/// A program that is to be run.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// Its file.
+    pub(crate) program: PathBuf,
+    /// What stands behind its name.
+    pub(crate) arguments: Vec<String>,
+    /// Its environment.
+    pub(crate) environment: Environment,
+    /// Where it runs; none: where this process is.
+    pub(crate) folder: Option<PathBuf>,
+    /// Its standard input, read from where the file stands; none: nothing.
+    pub(crate) input: Option<File>,
+    /// How long it may run.
+    pub(crate) time: Duration,
+    /// How many bytes of its standard output are listened to; none: it goes nowhere.
+    pub(crate) output: Option<usize>,
+}
+
+/// The environment of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Environment {
+    /// That of this process, and these variables.
+    With(Vec<(&'static str, String)>),
+    /// These variables alone.
+    Only(Vec<(&'static str, String)>),
+}
+
+/// Who runs programs.
+pub(crate) trait Runner: Send + Sync + std::fmt::Debug {
+    /// Runs a program to its end. A program that is not listened to has written nothing.
+    ///
+    /// # Errors
+    /// What the system said where it cannot be started or watched; an error that holds a [`Gone`] where there is nobody
+    /// left who could run it: then it is to be tried again later.
+    fn run(&self, job: Job) -> io::Result<Heard>;
+}
+
+/// Nobody is there to run a program.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Gone(pub(crate) &'static str);
+
+/// Whether an error says that nobody is there to run programs, which is no fault of the program.
+pub(crate) fn is_gone(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Gone>())
+}
+
+/// Runs programs as children of this process.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Direct;
+
+impl Runner for Direct {
+    fn run(&self, job: Job) -> io::Result<Heard> {
+        let deadline = Instant::now() + job.time;
+        let limit = job.output;
+        let command = job.into_command();
+        match limit {
+            Some(limit) => run_and_listen(command, deadline, limit),
+            None => run(command, deadline).map(|end| Heard::All(end, Vec::new())),
+        }
+    }
+}
+
+impl Job {
+    fn into_command(self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments);
+        match &self.environment {
+            Environment::With(variables) => command.envs(variables.iter().map(|(name, value)| (name, value))),
+            Environment::Only(variables) => command
+                .env_clear()
+                .envs(variables.iter().map(|(name, value)| (name, value))),
+        };
+        if let Some(folder) = &self.folder {
+            command.current_dir(folder);
+        }
+        command
+            .stdin(self.input.map_or_else(Stdio::null, Stdio::from))
+            .stdout(Stdio::null());
+        command
+    }
+}
+
+/// The program of that name in a folder: a plain file that nobody but the site can have put there.
+///
+/// # Errors
+/// `NotFound` where there is none, or it is no name; `PermissionDenied` with the remedy where others could have written
+/// it; else what the system said.
+pub(crate) fn vetted(folder: &Path, name: &str) -> io::Result<PathBuf> {
+    if !is_name(name) {
+        return Err(ErrorKind::NotFound.into());
+    }
+    let path = folder.join(name);
+    let metadata = fs::symlink_metadata(&path)?;
+    let around = fs::metadata(folder)?;
+    let refuse = |why| Err(io::Error::new(ErrorKind::PermissionDenied, why));
+    if !metadata.is_file() {
+        return refuse("it is no plain file");
+    }
+    if metadata.mode() & 0o022 != 0 {
+        return refuse("others may write to the file: take that right away with chmod go-w");
+    }
+    if around.mode() & 0o022 != 0 {
+        return refuse("others may write to its folder: take that right away with chmod go-w");
+    }
+    if metadata.mode() & 0o111 == 0 {
+        return refuse("it is not executable: chmod +x makes it so");
+    }
+    Ok(path)
+}
+
+// A file of the folder and nothing else: no path, nothing hidden, no option of anything.
+fn is_name(name: &str) -> bool {
+    let is_sign = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    (1..=NAME_MAX).contains(&name.len())
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(is_sign)
+}
 
 /// How a program ended.
 #[derive(Debug)]
@@ -39,7 +167,7 @@ pub(crate) enum Heard {
 ///
 /// Its words go to an unlinked file, not a pipe: a program that does not end, or leaves a child
 /// behind, can then block nothing here.
-pub(crate) fn run(mut command: Command, deadline: Instant) -> io::Result<End> {
+fn run(mut command: Command, deadline: Instant) -> io::Result<End> {
     let mut words = tempfile::tempfile()?;
     let mut child = command.stderr(words.try_clone()?).process_group(0).spawn()?;
     let ended = guarded(&mut child, |child| wait(child, deadline))?;
@@ -48,7 +176,7 @@ pub(crate) fn run(mut command: Command, deadline: Instant) -> io::Result<End> {
 
 /// As [`run`], and answers what it writes to its standard output, up to `limit` bytes; more is [`Heard::TooMuch`],
 /// as are too many words. What a child that it leaves behind writes later is not waited for.
-pub(crate) fn run_and_listen(mut command: Command, deadline: Instant, limit: usize) -> io::Result<Heard> {
+fn run_and_listen(mut command: Command, deadline: Instant, limit: usize) -> io::Result<Heard> {
     let mut words = tempfile::tempfile()?;
     let mut child = command
         .stdout(Stdio::piped())

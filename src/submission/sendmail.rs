@@ -3,42 +3,47 @@
 use std::fs::File;
 use std::io::{self, Seek};
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
-use std::time::Instant;
+use std::process::ExitStatus;
+use std::time::Duration;
 
-use super::program::{self, End};
+use super::program::{End, Environment, Heard, Job, Runner};
 use crate::mail::{Address, ReversePath};
 use crate::submission::{Content, Receipt, SubmitError};
 
-/// Runs `program` once for all recipients and waits for its end, at most until `deadline`.
+/// Has `program` run once for all recipients and waits for its end, at most for `time`.
 ///
 /// The input comes from an unlinked file, not a pipe: a program that does not read it blocks
 /// nothing here.
 pub(super) fn run(
+    runner: &dyn Runner,
     program: &Path,
-    deadline: Instant,
+    time: Duration,
     reverse_path: &ReversePath,
     recipients: &[Address],
     content: &Content,
 ) -> Result<Receipt, SubmitError> {
-    let mut command = Command::new(program);
-    command
-        .args(arguments(reverse_path, recipients))
-        .stdin(content_file(content)?)
-        .stdout(Stdio::null());
-    let ended = program::run(command, deadline).map_err(|source| SubmitError::Program {
+    let job = Job {
+        program: program.to_owned(),
+        arguments: arguments(reverse_path, recipients),
+        environment: Environment::With(Vec::new()),
+        folder: None,
+        input: Some(content_file(content)?),
+        time,
+        output: None,
+    };
+    let ended = runner.run(job).map_err(|source| SubmitError::Program {
         program: program.to_owned(),
         source,
     })?;
     match ended {
-        End::Exited(status, _) if status.success() => Ok(Receipt::default()),
-        End::Exited(status, output) => Err(SubmitError::ProgramFailed {
+        Heard::All(End::Exited(status, _), _) if status.success() => Ok(Receipt::default()),
+        Heard::All(End::Exited(status, output), _) => Err(SubmitError::ProgramFailed {
             program: program.to_owned(),
             status,
             output,
             permanent: is_permanent(status),
         }),
-        End::Killed => Err(SubmitError::ProgramTimeout {
+        Heard::All(End::Killed, _) | Heard::TooMuch => Err(SubmitError::ProgramTimeout {
             program: program.to_owned(),
         }),
     }
@@ -76,10 +81,11 @@ mod tests {
     use std::io::Write;
     use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
-    use std::time::Duration;
+    use std::process::{Command, Stdio};
 
     use super::*;
     use crate::submission::Kind;
+    use crate::submission::program::Direct;
 
     /// A program in a folder of its own, with `body` after the first line.
     fn program(body: &str) -> (tempfile::TempDir, PathBuf) {
@@ -103,7 +109,7 @@ mod tests {
     fn send(program: &Path, sender: &ReversePath, to: &str, time: Duration) -> Result<Receipt, SubmitError> {
         let content = Content::new(b"A: b\r\n\r\nx\r\n.\r\ny".to_vec());
         let to = [Address::parse(to).unwrap()];
-        run(program, Instant::now() + time, sender, &to, &content)
+        run(&Direct, program, time, sender, &to, &content)
     }
 
     const MINUTE: Duration = Duration::from_secs(60);

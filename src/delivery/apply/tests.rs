@@ -58,6 +58,7 @@ fn desk() -> Desk {
         script_size: 1 << 20,
         programs: None,
         lists: None,
+        confined: None,
     };
     let engine = Engine::new(sieve::Options::default());
     let sorter = Sorter::new(directory, store, engine, submitter, options);
