@@ -42,6 +42,7 @@
 //! | [`delivery`] | the sorting table | mail message directory sieve store submission |
 //! | [`telemetry`] | the logbook | mail |
 //! | [`server`] | the doors | mail message directory sieve store delivery smtp managesieve telemetry |
+//! | [`confinement`] | what the running server may still do | submission |
 //! | [`config`] | each room's options | every room but cli |
 //! | [`cli`] | one file a command | everything |
 //!
@@ -59,6 +60,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod confinement;
 pub mod delivery;
 pub mod directory;
 pub mod index;

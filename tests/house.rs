@@ -21,6 +21,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     // Of the sieve room names and findings alone: values that it asks for and answers with.
     ("managesieve", &["mail", "sieve"]),
     ("telemetry", &["mail"]),
+    // What a program is that is to be run, and who runs it.
+    ("confinement", &["submission"]),
     (
         "server",
         &[
@@ -50,6 +52,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "managesieve",
             "telemetry",
             "server",
+            "confinement",
         ],
     ),
     ("cli", ANYTHING),

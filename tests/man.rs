@@ -101,7 +101,7 @@ fn the_page_of_the_program() {
         roff(&about),
         arguments(command.clone())
     );
-    for command in command.get_subcommands() {
+    for command in command.get_subcommands().filter(|command| !command.is_hide_set()) {
         section(&mut page, command);
     }
     page.push_str(MORE);

@@ -6,6 +6,7 @@
 mod account;
 mod carrying;
 mod config;
+mod confine;
 mod deliver;
 mod expire;
 mod explain;
@@ -98,6 +99,9 @@ enum Command {
     /// Check and show the configuration
     #[command(subcommand)]
     Config(config::Command),
+    /// The processes that run programs for `serve`, which starts them
+    #[command(subcommand, hide = true)]
+    Helper(confine::Command),
 }
 
 /// What commands that destroy say where they were not told to do it.
@@ -182,6 +186,7 @@ fn run(Arguments { command, config: file }: Arguments) -> Result<u8, Fault> {
         Command::Index(command) => index::run(file, &command),
         Command::Password(command) => password::run(&command),
         Command::Config(command) => config::run(file, &command),
+        Command::Helper(command) => confine::run(&command),
     }
 }
 

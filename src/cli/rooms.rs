@@ -21,6 +21,7 @@ use crate::store::{Account, Disk, LocalStore, Options as StoreOptions, Store};
 use crate::submission::{self, RedirectSender, Route, Srs, Submitter, Tls};
 use crate::telemetry::{self, Format, Level};
 
+use super::confine::Confined;
 use super::fault::{Fault, exit};
 
 /// Characters that a secret has at least.
@@ -31,10 +32,15 @@ pub(super) fn directory(config: &Config) -> Result<Box<dyn Directory>, Fault> {
     directory::open(&config.directory, &config.root).map_err(|error| Fault::config(&error))
 }
 
-/// The store. Files that SQLite makes get the permissions of the others by the umask.
+/// Files that SQLite makes get the permissions of the others by the umask.
+pub(super) fn set_umask(config: &Config) {
+    umask(Mode::from_bits_truncate(!config.store.folder_mode & 0o777));
+}
+
+/// The store, and the umask for it.
 pub(super) fn store(config: &Config) -> LocalStore {
     let settings = &config.store;
-    umask(Mode::from_bits_truncate(!settings.folder_mode & 0o777));
+    set_umask(config);
     LocalStore::new(StoreOptions {
         disk: Disk {
             fsync: settings.fsync,
@@ -118,8 +124,13 @@ fn editheader(config: &Config) -> EditHeaderRules {
     }
 }
 
-/// The sorting table with all that deliveries need.
+/// The sorting table with all that deliveries need, of a process that is held by nothing.
 pub(super) fn sorter(config: &Config) -> Result<Sorter, Fault> {
+    sorter_in(config, &Confined::default())
+}
+
+/// The sorting table of a process that may be confined.
+pub(super) fn sorter_in(config: &Config, confined: &Confined) -> Result<Sorter, Fault> {
     let options = delivery::Options {
         hostname: config.hostname.clone(),
         delivered_to: match config.delivery.delivered_to {
@@ -142,12 +153,13 @@ pub(super) fn sorter(config: &Config) -> Result<Sorter, Fault> {
         script_size: config.sieve.max_script_size,
         programs: programs(config),
         lists: config.sieve.lists.clone(),
+        confined: confined.roots.clone(),
     };
     let sorter = Sorter::new(
         directory(config)?,
         Arc::new(store(config)),
         engine(config),
-        submitter(config)?,
+        submitter(config)?.with_runner(confined.runner.clone()),
         options,
     );
     // An MTA that hangs leaves the other half to what stays here.

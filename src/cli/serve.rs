@@ -1,4 +1,4 @@
-//! `postroom serve`: open the doors, give up root's rights, serve.
+//! `postroom serve`: open the doors, give up root's rights and all others that it does not need, serve.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ use crate::server::{
 use crate::smtp::{self, Door};
 use crate::{managesieve, message, telemetry};
 
+use super::confine::{self, Confined};
 use super::fault::{Fault, exit};
 use super::rooms::{self, Identity};
 
@@ -37,7 +38,7 @@ pub(super) fn run(file: Option<&Path>) -> Result<u8, Fault> {
         tracing::warn!("systemd passed the socket {socket}, for which there is no [[listen]]: nobody is let in there");
     }
     let control = source.as_deref().and_then(control);
-    make_root(&config, identity.as_ref())?;
+    make_roots(&config, identity.as_ref())?;
     // While there is the right to: keys are root's.
     let certificate = certificate(&config, None)?.0;
     match &identity {
@@ -47,14 +48,16 @@ pub(super) fn run(file: Option<&Path>) -> Result<u8, Fault> {
         }
         None => {}
     }
-    let site = site(&config, identity.as_ref(), certificate.clone())?;
+    let confined = confine::confine(&config, source.as_deref())?;
+    let site = site(&config, &confined, identity.as_ref(), certificate.clone())?;
+    confine::check_homes(&config, &confined, &site.sorter);
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
     if source.is_none() {
         super::print(&welcome(&config, &doors))?;
     }
-    let reread = reread(source, config, identity, certificate);
+    let reread = reread(source, config, confined, identity, certificate);
     server::run(doors, site, reread, control)
         .map_err(|error| Fault::new(exit::TEMPFAIL, format!("cannot serve: {error}")))?;
     Ok(exit::OK)
@@ -74,11 +77,12 @@ fn control(source: &Path) -> Option<Control> {
 /// What a configuration comes to, once root's rights are given up.
 fn site(
     config: &Config,
+    confined: &Confined,
     identity: Option<&Identity>,
     certificate: Option<Arc<Certificate>>,
 ) -> Result<server::Site, Fault> {
     let listen = listen_all(config, identity)?;
-    let sorter = rooms::sorter(config)?;
+    let sorter = rooms::sorter_in(config, confined)?;
     if has_scripts_door(config) {
         check_logins(&sorter)?;
     }
@@ -98,6 +102,7 @@ fn site(
 fn reread(
     source: Option<PathBuf>,
     started_with: Config,
+    confined: Confined,
     identity: Option<Identity>,
     mut certificate: Option<Arc<Certificate>>,
 ) -> Reread {
@@ -108,11 +113,13 @@ fn reread(
         let reread = || -> Result<_, Fault> {
             let config = Config::load(path)?;
             check(&config)?;
-            make_root(&config, identity.as_ref())?;
+            make_roots(&config, identity.as_ref())?;
             let (shown, trouble) = self::certificate(&config, certificate.as_ref())?;
-            let mut site = site(&config, identity.as_ref(), shown.clone())?;
+            let mut site = site(&config, &confined, identity.as_ref(), shown.clone())?;
             site.notes.extend(trouble);
             site.notes.extend(waits_for_restart(&started_with, &config));
+            site.notes.extend(confine::out_of_reach(&started_with, &config, path));
+            confine::check_homes(&config, &confined, &site.sorter);
             site.notes.extend(config.warnings());
             Ok((site, shown))
         };
@@ -199,21 +206,25 @@ fn listen(door: &crate::config::Listen, identity: Option<&Identity>) -> Result<L
     })
 }
 
-// The folder of all homes, made while there is the right to, for who will use it.
-fn make_root(config: &Config, identity: Option<&Identity>) -> Result<(), Fault> {
-    if config.root.exists() {
-        return Ok(());
-    }
+// The folders of all homes and of the indexes, made while there is the right to, for who will use them: a process that
+// is confined cannot make them.
+fn make_roots(config: &Config, identity: Option<&Identity>) -> Result<(), Fault> {
+    let roots = std::iter::once(&config.root).chain(&config.store.index_root);
+    roots
+        .filter(|root| !root.exists())
+        .try_for_each(|root| make_root(root, identity))
+}
+
+fn make_root(root: &Path, identity: Option<&Identity>) -> Result<(), Fault> {
     let failed = |error: std::io::Error| {
         Fault::new(
             exit::CONFIG,
-            format!("cannot create the root {}: {error}", config.root.display()),
+            format!("cannot create the root {}: {error}", root.display()),
         )
     };
-    fs::create_dir_all(&config.root).map_err(failed)?;
+    fs::create_dir_all(root).map_err(failed)?;
     if let Some(identity) = identity.filter(|_| Uid::effective().is_root()) {
-        nix::unistd::chown(&config.root, Some(identity.uid), Some(identity.gid))
-            .map_err(|errno| failed(errno.into()))?;
+        nix::unistd::chown(root, Some(identity.uid), Some(identity.gid)).map_err(|errno| failed(errno.into()))?;
     }
     Ok(())
 }

@@ -25,10 +25,10 @@ pub use resolved::{
     HostPort, ListenAddress, ListenProtocol, QuotaSettings, RedirectFrom, Relay, SubmissionSettings, TlsSettings,
 };
 pub use sections::{
-    ClientCertificates, DeliveredTo, DeliverySettings, ExpireRule, HistorySettings, Limits, Listen, ListenTls,
-    MailboxSettings, ManageSieveSettings, OverQuota, Plaintext, ProgramSettings, ProgramUse, QuotaMailbox,
-    QuotaWarning, ScanKind, SearchSettings, SieveDomain, SieveEngine, SieveLimits, SieveSettings, SpamHeaders,
-    StoreSettings, SubmissionTls, VirusHeaders,
+    ClientCertificates, ConfinementSettings, DeliveredTo, DeliverySettings, ExpireRule, HistorySettings, Limits,
+    Listen, ListenTls, MailboxSettings, ManageSieveSettings, OverQuota, Plaintext, ProgramSettings, ProgramUse,
+    QuotaMailbox, QuotaWarning, ScanKind, SearchSettings, SieveDomain, SieveEngine, SieveLimits, SieveSettings,
+    SpamHeaders, StoreSettings, SubmissionTls, VirusHeaders,
 };
 pub use written::{parse_age, show_age, show_period};
 
@@ -84,6 +84,8 @@ pub struct Config {
     pub quota: QuotaSettings,
     /// How long messages stay in mailboxes.
     pub expire: Vec<ExpireRule>,
+    /// What the running server may still do.
+    pub confinement: ConfinementSettings,
     /// The log.
     pub log: telemetry::Options,
 }

@@ -131,6 +131,7 @@ pub(super) fn config(config: &Config) -> String {
     for rule in &config.expire {
         block(&mut text, rule);
     }
+    block(&mut text, &config.confinement);
     let log = Log {
         format: config.log.format,
         level: config.log.level,

@@ -7,7 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, Fault, invalid};
 use super::reader::{Info, Reader, Section};
-use super::sections::{Kinds, Log, Main, ManageSieveSettings, QuotaMain, Submission, Tls, Who};
+use super::sections::{ConfinementSettings, Kinds, Log, Main, ManageSieveSettings, QuotaMain, Submission, Tls, Who};
 use super::{
     ClientCertificates, Config, DeliverySettings, ExpireRule, Limits, Listen, ListenAddress, ListenProtocol, ListenTls,
     QuotaMailbox, QuotaSettings,
@@ -87,6 +87,7 @@ impl<'a> File<'a> {
         let history = self.section(HistorySettings::INFO, faults, HistorySettings::read);
         let delivery = self.section(DeliverySettings::INFO, faults, DeliverySettings::read);
         let expire = self.repeated(faults, check_expiry);
+        let confinement = self.section(ConfinementSettings::INFO, faults, ConfinementSettings::read);
         let log = self.section(Log::INFO, faults, Log::read);
         let (main, log) = (main?, log?);
         Some(Config {
@@ -113,6 +114,7 @@ impl<'a> File<'a> {
             delivery: delivery?,
             quota: quota?,
             expire,
+            confinement: confinement?,
             log: telemetry::Options {
                 format: log.format,
                 level: log.level,

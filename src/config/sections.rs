@@ -12,6 +12,7 @@ use super::kinds::{
 };
 use super::reader::{Info, Reader, Section, Setting};
 use super::{HostPort, ListenAddress, ListenProtocol, RedirectFrom};
+use crate::confinement::Mode as Confine;
 use crate::directory::TableFormat;
 use crate::mail::{Address, Extra, MailboxName, MailboxPattern, QuotaUnit};
 use crate::server::Network;
@@ -124,6 +125,7 @@ pub(super) const SECTIONS: &[Info] = &[
     QuotaMailbox::INFO,
     QuotaWarning::INFO,
     ExpireRule::INFO,
+    ConfinementSettings::INFO,
     Log::INFO,
 ];
 
@@ -730,6 +732,20 @@ section! {
 }
 
 section! {
+    /// What the running server may still do once it serves; docs/SECURITY.md tells of it. Its files are then those below
+    /// `root`, `roots` and [store] `index_root`, and what the configuration names; it runs no programs, which a helper does
+    /// for it. A reload cannot widen that: for another root, another folder of scripts or another program, restart.
+    pub struct ConfinementSettings in "confinement" {
+        /// How much: `auto` is all that the kernel has, by Landlock and seccomp, and a warning where it lacks some;
+        /// with `required` the server does not start then; `off` is nothing.
+        mode: Confine as OneOf<Confine> = "auto";
+        /// The folders beside `root` below which homes lie that the table of accounts names. A home elsewhere, or a link
+        /// that leads elsewhere, gets no mail: it is deferred, and the log says so.
+        roots: Vec<PathBuf> as List<PathTo> = [], shown ["/srv/mail"];
+    }
+}
+
+section! {
     /// The log.
     pub(super) struct Log in "log" {
         /// How lines are written: `auto` is the journal where standard error leads there, and
@@ -751,6 +767,14 @@ impl Choice for TableFormat {
 impl Choice for QuotaUnit {
     const WORDS: &'static [(&'static str, QuotaUnit)] =
         &[("bytes", QuotaUnit::Bytes), ("messages", QuotaUnit::Messages)];
+}
+
+impl Choice for Confine {
+    const WORDS: &'static [(&'static str, Confine)] = &[
+        ("auto", Confine::Auto),
+        ("required", Confine::Required),
+        ("off", Confine::Off),
+    ];
 }
 
 impl Choice for Format {
