@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use support::child::Running;
-use support::lmtp::{Client, Reply};
+use support::lmtp::{Carriage, Client, Reply};
 use support::place::{PATIENCE, Place, free_address, wait_until};
 use support::postroom::{Postroom, Wishes};
 
@@ -100,6 +100,37 @@ fn a_new_configuration_for_new_sessions() {
         greeting(postroom.lmtp).starts_with("newer.example.org")
     });
     wait_until("the socket is gone", || !postroom.socket.exists());
+}
+
+#[test]
+fn what_the_server_may_touch_stays_as_it_was_at_the_start() {
+    let place = Place::new();
+    let mut postroom = Postroom::serving(&place, &Wishes::default());
+    if !postroom.log().contains("Landlock (") {
+        println!("skipped: this kernel has no Landlock");
+        return;
+    }
+    let elsewhere = place.folder("elsewhere");
+    change(
+        &postroom,
+        &format!("root = {:?}", place.path("vmail")),
+        &format!("root = {elsewhere:?}"),
+    );
+    let output = postroom.run_with_input(&["reload"], b"");
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(
+        said(&output).contains("folders or ports that it may not touch"),
+        "{}",
+        said(&output)
+    );
+    let mut client = Client::lmtp(postroom.lmtp).expect("a session");
+    let sent = client.send("s@example.net", &[ANN], MESSAGE.as_bytes(), Carriage::Data);
+    assert_is(&sent.expect("replies")[0], 451, "4.3.0");
+    assert_eq!(fs::read_dir(&elsewhere).expect("a folder").count(), 0);
+    // A restart is all that it takes.
+    postroom.running().terminate();
+    postroom.serve();
+    assert_eq!(postroom.send("s@example.net", &[ANN], MESSAGE)[0].code, 250);
 }
 
 #[test]

@@ -108,11 +108,12 @@ pub(super) fn check_homes(config: &Config, confined: &Confined, sorter: &Sorter)
 }
 
 /// What a configuration that is read again asks for beyond what the process was confined to at its start.
-pub(super) fn out_of_reach(started_with: &Config, now: &Config, file: &Path) -> Option<String> {
+pub(super) fn out_of_reach(confined: &Confined, started_with: &Config, now: &Config, file: &Path) -> Option<String> {
     if started_with.confinement.mode == Mode::Off {
         return None;
     }
-    let wider = folders(started_with, Some(file)).lacks(&folders(now, Some(file)));
+    let is_held = confined.roots.is_some();
+    let wider = is_held && folders(started_with, Some(file)).lacks(&folders(now, Some(file)));
     let programs = rules(started_with) != rules(now);
     let mode = started_with.confinement != now.confinement;
     let parts = [

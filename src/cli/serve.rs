@@ -118,7 +118,8 @@ fn reread(
             let mut site = site(&config, &confined, identity.as_ref(), shown.clone())?;
             site.notes.extend(trouble);
             site.notes.extend(waits_for_restart(&started_with, &config));
-            site.notes.extend(confine::out_of_reach(&started_with, &config, path));
+            site.notes
+                .extend(confine::out_of_reach(&confined, &started_with, &config, path));
             confine::check_homes(&config, &confined, &site.sorter);
             site.notes.extend(config.warnings());
             Ok((site, shown))
