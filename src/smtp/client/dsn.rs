@@ -3,6 +3,9 @@
 use crate::mail::{Address, MessageDsn, Notify, RecipientDsn};
 use crate::smtp::xtext;
 
+/// Characters of ORCPT (RFC 3461 §4.2).
+const ORCPT_MAX: usize = 500;
+
 /// Which delivery status notifications are wanted; nothing is asked of a server without DSN.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dsn {
@@ -40,7 +43,10 @@ impl Dsn {
         let notify = notify.map(|notify| format!(" NOTIFY={notify}"));
         let orcpt = orcpt.as_deref().filter(|_| !never);
         let orcpt = orcpt.and_then(|orcpt| orcpt.split_once(';'));
-        let orcpt = orcpt.map(|(kind, address)| format!(" ORCPT={}", spelled(kind, address, smtputf8)));
+        let orcpt = orcpt.map(|(kind, address)| spelled(kind, address, smtputf8));
+        // One that is too long would cost the recipient his mail; without it notifications name him as we do.
+        let orcpt = orcpt.filter(|orcpt| orcpt.len() <= ORCPT_MAX);
+        let orcpt = orcpt.map(|orcpt| format!(" ORCPT={orcpt}"));
         notify.into_iter().chain(orcpt).collect()
     }
 }
@@ -115,5 +121,18 @@ mod tests {
         };
         assert_eq!(of("x400;/S=ann/", false), " ORCPT=x400;/S+3Dann/");
         assert_eq!(of("utf-8;jörg@example.org", true), " ORCPT=utf-8;jörg@example.org");
+    }
+
+    #[test]
+    fn an_original_recipient_that_is_too_long_is_left_out() {
+        let parameters = |local: &str| {
+            let address: Address = format!("{local}@example.org").parse().unwrap();
+            let mut dsn = Dsn::default();
+            dsn.recipient.orcpt = Some(orcpt(&address));
+            dsn.of_recipient(false)
+        };
+        assert_eq!(parameters("ö"), " ORCPT=utf-8;\\x{F6}@example.org");
+        assert_eq!(parameters(&"ö".repeat(127)), "");
+        assert!(parameters(&"o".repeat(255)).len() > 255);
     }
 }
