@@ -245,3 +245,102 @@ fn a_filter_that_would_now_refuse_it() {
         assert_eq!(postroom.count(ANN, "INBOX"), copies, "{first} {then}");
     }
 }
+
+#[test]
+fn another_message_with_the_same_message_id_is_delivered() {
+    let place = Place::new();
+    let postroom = Postroom::serving(&place, &Wishes::default());
+    let first = id(&postroom.send("s@example.net", &[ANN], MESSAGE)[0]);
+    let mut ids = vec![first.clone()];
+    for (from, other) in [
+        ("s@example.net", MESSAGE.replace("body", "another body")),
+        ("s@example.net", MESSAGE.replace("once", "another subject")),
+        (
+            "s@example.net",
+            format!("Received: from a by b; Sat, 28 Nov 2026 10:00:00 +0000\r\n{MESSAGE}"),
+        ),
+        ("s@example.net", MESSAGE.replace("\r\nbody\r\n", "\r\nbody\r\n\r\n")),
+        ("", MESSAGE.to_owned()),
+        ("other@example.net", MESSAGE.to_owned()),
+    ] {
+        let new = id(&postroom.send(from, &[ANN], &other)[0]);
+        assert!(!ids.contains(&new), "{from} {other}");
+        ids.push(new);
+        assert_eq!(postroom.count(ANN, "INBOX"), ids.len() as u64, "{from} {other}");
+    }
+    // What an MTA adds anew for each attempt makes no other message.
+    let again = format!("Return-Path: <s@example.net>\r\nDelivery-date: Sat, 28 Nov 2026 10:00:00 +0000\r\n{MESSAGE}");
+    assert_eq!(id(&postroom.send("s@example.net", &[ANN], &again)[0]), first);
+    assert_eq!(postroom.count(ANN, "INBOX"), ids.len() as u64);
+}
+
+#[test]
+fn for_those_who_were_deferred() {
+    let place = Place::new();
+    let relay = Relay::new();
+    let mut postroom = Postroom::configured(
+        &place,
+        &Wishes {
+            submission: Some(relay.address),
+            ..Wishes::default()
+        },
+    );
+    postroom.give_script("bob", "redirect \"out@example.net\";\n");
+    postroom.serve();
+    relay.answer("RCPT", "451 4.3.0 Later");
+    let replies = postroom.send("s@example.net", &[BOB, ANN, "eve@example.org"], MESSAGE);
+    let codes: Vec<u16> = replies.iter().map(|reply| reply.code).collect();
+    assert_eq!(codes, [451, 250, 250]);
+    let (ann, eve) = (id(&replies[1]), id(&replies[2]));
+    // The MTA tries again for the one, and for more of them where it lost a reply.
+    assert_eq!(postroom.send("s@example.net", &[BOB], MESSAGE)[0].code, 451);
+    relay.take_all();
+    postroom.running().kill();
+    postroom.serve();
+    let bob = id(&postroom.send("s@example.net", &[BOB], MESSAGE)[0]);
+    let replies = postroom.send("s@example.net", &["eve@example.org", BOB, ANN], MESSAGE);
+    assert_eq!(replies.iter().map(id).collect::<Vec<_>>(), [eve, bob, ann]);
+    assert_eq!(relay.taken().len(), 1);
+    let counts = [ANN, BOB, "eve@example.org"].map(|user| postroom.count(user, "INBOX"));
+    assert_eq!(counts, [1, 0, 1]);
+}
+
+#[test]
+fn of_a_plan_half_done_when_the_server_died() {
+    let place = Place::new();
+    let relay = Relay::new();
+    let mut postroom = Postroom::configured(
+        &place,
+        &Wishes {
+            submission: Some(relay.address),
+            ..Wishes::default()
+        },
+    );
+    postroom.give_script(
+        "ann",
+        "require [\"copy\", \"fileinto\", \"mailbox\"];\n\
+         redirect :copy \"one@example.net\";\nredirect :copy \"two@example.net\";\nfileinto :create \"Filed\";\nkeep;\n",
+    );
+    postroom.serve();
+    // The first redirect is taken, the second is not; nothing is filed yet.
+    relay.answer("RCPT TO:<two@", "451 4.3.0 Later");
+    assert_eq!(postroom.send("s@example.net", &[ANN], MESSAGE)[0].code, 451);
+    let to = |relay: &Relay| relay.taken().into_iter().flat_map(|mail| mail.to).collect::<Vec<_>>();
+    assert_eq!(to(&relay), ["one@example.net"]);
+    assert_eq!(postroom.count(ANN, "INBOX") + postroom.count(ANN, "Filed"), 0);
+    for _ in 0..2 {
+        postroom.running().kill();
+        postroom.serve();
+        assert_eq!(postroom.send("s@example.net", &[ANN], MESSAGE)[0].code, 451);
+        assert_eq!(to(&relay), [""; 0]);
+    }
+    relay.take_all();
+    let first = id(&postroom.send("s@example.net", &[ANN], MESSAGE)[0]);
+    assert_eq!(to(&relay), ["two@example.net"]);
+    postroom.running().kill();
+    postroom.serve();
+    assert_eq!(id(&postroom.send("s@example.net", &[ANN], MESSAGE)[0]), first);
+    assert_eq!(to(&relay), [""; 0]);
+    assert_eq!([postroom.count(ANN, "INBOX"), postroom.count(ANN, "Filed")], [1, 1]);
+    postroom.run(&["index", "check", ANN]);
+}

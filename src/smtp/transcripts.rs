@@ -13,6 +13,7 @@ use super::{Door, LineEnds, Options, Reply, Session, Step, prdr_replies};
 use crate::mail::{Address, DeliveryId, Outcome, Recipient, ReversePath};
 
 mod extensions;
+mod smuggling;
 
 /// A server in memory: ann, bob and others live here, and some make trouble.
 pub(super) struct House {
