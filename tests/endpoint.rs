@@ -449,3 +449,30 @@ fn carried_otherwise_it_is_bounded_alike() {
         assert_is(&replies.expect("replies")[0], 552, "5.3.4");
     }
 }
+
+#[test]
+fn commands_are_bounded() {
+    let place = Place::new();
+    let wishes = Wishes {
+        more: "\n[limits]\ncommand_line = \"600\"\nerrors = 2\ncommands_without_mail = 5\n",
+        ..Wishes::default()
+    };
+    let postroom = Postroom::serving(&place, &wishes);
+    let mut client = Client::lmtp(postroom.lmtp).expect("a session");
+    let long = |length: usize| format!("NOOP {}", "x".repeat(length));
+    assert_eq!(client.command(&long(590)).expect("a reply").code, 250);
+    assert_eq!(client.command(&long(600)).expect("a reply").code, 500);
+    assert_eq!(client.command("FOO").expect("a reply").code, 500);
+    let reply = client.command("FOO").expect("a reply");
+    assert!(reply.code == 421 && reply.text.starts_with("4.7.0"), "{reply:?}");
+    assert_eq!(client.replies_to_the_end(), []);
+
+    let mut client = Client::lmtp(postroom.lmtp).expect("a session");
+    // The hello was one.
+    for _ in 0..4 {
+        assert_eq!(client.command("NOOP").expect("a reply").code, 250);
+    }
+    let reply = client.command("NOOP").expect("a reply");
+    assert!(reply.code == 421 && reply.text.starts_with("4.7.0"), "{reply:?}");
+    assert_eq!(client.replies_to_the_end(), []);
+}

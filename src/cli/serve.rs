@@ -20,6 +20,9 @@ use super::confine::{self, Confined};
 use super::fault::{Fault, exit};
 use super::rooms::{self, Identity};
 
+/// Octets that a command line may always have (RFC 5321 §4.5.3.1.4).
+const COMMAND_LINE_LEAST: usize = 512;
+
 pub(super) fn run(file: Option<&Path>) -> Result<u8, Fault> {
     let (config, source) = Config::find_with_source(file)?;
     telemetry::start(&config.log).map_err(|error| Fault::config(&error))?;
@@ -352,6 +355,9 @@ fn options(
             hostname: config.hostname.clone(),
             message_size: config.limits.message_size,
             recipients: config.limits.recipients,
+            command_line: config.limits.command_line.max(COMMAND_LINE_LEAST),
+            errors: config.limits.errors,
+            commands_without_mail: config.limits.commands_without_mail,
             ..smtp::Options::default()
         },
         managesieve,

@@ -471,6 +471,13 @@ section! {
         message_size: u64 as Size = "50 MiB";
         /// The most recipients of one message.
         recipients: usize as Count = 1000;
+        /// The longest command line, its line end and the parameters of extensions included; 512 bytes count at least
+        /// (RFC 5321 §4.5.3.1.4).
+        command_line: usize as Memory = "4 KiB";
+        /// The bad commands of a connection since its last message; with one more it is closed.
+        errors: usize as Count = 20;
+        /// The commands and refused recipients of a connection since its last message; with one more it is closed.
+        commands_without_mail: usize as Count = 1000;
         /// The most connections at once; further ones are told to come later.
         connections: usize as Count = 1000;
         /// The most connections at once from one IPv4 address, or from one IPv6 network of 64 bits; further ones get
