@@ -343,6 +343,14 @@ impl Transaction<'_> {
             .map(drop)
     }
 
+    /// Forgets a fact.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn forget_fact(&self, name: &str) -> Result<(), IndexError> {
+        self.execute("DELETE FROM fact WHERE name = ?", [name]).map(drop)
+    }
+
     pub(super) fn execute(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<usize, IndexError> {
         self.is_open()?;
         let done = self

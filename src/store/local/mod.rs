@@ -54,6 +54,7 @@ mod tests;
 mod together;
 mod transfer;
 mod uidlist;
+mod underway;
 mod upkeep;
 #[cfg(test)]
 mod upkeep_tests;

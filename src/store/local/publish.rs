@@ -243,10 +243,17 @@ impl LocalAccount {
         index: &mut Index,
         batch: &[Arc<Ticket>],
     ) -> Result<Vec<Result<Published, StoreError>>, StoreError> {
-        self.catch_up(index)?;
+        self.catch_up_with_all(index)?;
         let targets = batch.iter().flat_map(|ticket| &ticket.publication.targets);
         let mut lists = self.lock_lists(targets.map(|target| &target.mailbox));
         let transaction = index.begin(Durability::Process)?;
+        // Another process died just now; the next try takes in what it left.
+        if self.is_undone(&transaction)? {
+            return Err(StoreError::UnderWay {
+                user: self.user.clone(),
+            });
+        }
+        self.begin_publication()?;
         let mut boxes = Boxes {
             rows: BTreeMap::new(),
             lists: &mut lists,
@@ -575,6 +582,7 @@ impl LocalAccount {
         for row in boxes.values() {
             transaction.update_mailbox(row)?;
         }
+        self.settle(&transaction)?;
         for (ticket, result) in batch {
             let Ok(Published::Placed(placements)) = result else {
                 continue;

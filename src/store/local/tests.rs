@@ -678,6 +678,36 @@ fn a_process_killed_before_its_commit_leaves_no_second_copy() {
 }
 
 #[test]
+fn what_one_process_left_undone_another_knows_that_was_there_all_the_time() {
+    let home = Home::new();
+    home.deliver(1, INBOX);
+    let other = LocalAccount::open(&home.store.options, "ann@example.org", home.folder.path()).unwrap();
+    deliver(&other, 2, INBOX).unwrap();
+    // The file is in its place, and the commit fails, or the process dies before it.
+    let connection = rusqlite::Connection::open(home.path("index.sqlite")).unwrap();
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON content BEGIN SELECT RAISE(ABORT, 'the disk is full'); END";
+    connection.execute_batch(refuse).unwrap();
+    home.deliver(3, INBOX);
+    connection.execute_batch("DROP TRIGGER refuse").unwrap();
+    drop(connection);
+    assert!(matches!(deliver(&other, 3, INBOX), Ok(Published::Before(_))));
+    assert!(matches!(home.deliver(3, INBOX), Published::Before(_)));
+    // What came to its end is settled.
+    for key in 4..8 {
+        let account: &dyn Account = if key % 2 == 0 { &other } else { &*home.account() };
+        assert!(matches!(deliver(account, key, INBOX), Ok(Published::Placed(_))));
+        assert!(
+            !other
+                .is_undone(&super::lock(&other.index).begin(Durability::Process).unwrap())
+                .unwrap()
+        );
+    }
+    assert_eq!(home.uids("INBOX").len(), 7);
+    drop(other);
+    home.close();
+}
+
+#[test]
 fn a_mailbox_that_could_not_be_taken_in_gives_no_number_twice() {
     let home = Home::new();
     (1..=3).for_each(|key| drop(home.deliver(key, &[("A", "")])));
