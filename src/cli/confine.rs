@@ -114,7 +114,8 @@ pub(super) fn out_of_reach(confined: &Confined, started_with: &Config, now: &Con
     }
     let is_held = confined.roots.is_some();
     let wider = is_held && folders(started_with, Some(file)).lacks(&folders(now, Some(file)));
-    let programs = rules(started_with) != rules(now);
+    let now_run = rules(now);
+    let programs = !now_run.is_empty() && rules(started_with) != now_run;
     let mode = started_with.confinement != now.confinement;
     let parts = [
         wider.then_some("folders or ports that it may not touch"),

@@ -34,12 +34,9 @@ impl Sorter {
             return Ok((outcome, Vec::new()));
         }
         let mut staged = copies.stage(delivery)?;
-        let Redirected {
-            to: redirected,
-            kept,
-            silent,
-        } = self.reach_out(delivery, &wishes, !copies.is_empty())?;
-        if kept && copies.keep_in_inbox(delivery) {
+        let mut sent = self.reach_out(delivery, &wishes, !copies.is_empty())?;
+        let redirected = std::mem::take(&mut sent.to);
+        if sent.kept && copies.keep_in_inbox(delivery) {
             // Staged anew: what was staged, nobody has seen yet.
             staged = copies.stage(delivery)?;
         }
@@ -66,7 +63,7 @@ impl Sorter {
         if !matches!(outcome, Outcome::Delivered { again: true, .. }) {
             errands.extend(self.replies(delivery, wishes.vacations));
             errands.extend(self.notices(delivery, wishes.notifications, wishes.reports));
-            errands.extend(self.tell_delivered(delivery, &outcome, silent));
+            errands.extend(self.tell_delivered(delivery, &outcome, &sent));
         }
         if matches!(&outcome, Outcome::Delivered { placements, .. } if !placements.is_empty())
             && self.watches(delivery.found)
@@ -107,6 +104,7 @@ impl Sorter {
         let mut done = self.redirect(delivery, &wishes.redirects)?;
         let elsewhere = filed || done.kept || !done.to.is_empty();
         let (piped, kept_too) = self.pipe(delivery, &wishes.pipes, elsewhere)?;
+        done.piped = !piped.is_empty();
         done.to.extend(piped);
         done.kept |= kept_too;
         Ok(done)

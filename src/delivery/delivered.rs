@@ -6,11 +6,17 @@ use crate::mail::Outcome;
 use crate::submission::{Status, StatusAction};
 
 use super::errand::Errand;
+use super::outward::Redirected;
 use super::{Delivery, Sorter};
 
 impl Sorter {
-    /// The notification, where it is owed. `silent`: it was redirected to where nobody will tell.
-    pub(super) fn tell_delivered(&self, delivery: &Delivery<'_>, outcome: &Outcome, silent: bool) -> Option<Errand> {
+    /// The notification, where it is owed.
+    pub(super) fn tell_delivered(
+        &self,
+        delivery: &Delivery<'_>,
+        outcome: &Outcome,
+        sent: &Redirected,
+    ) -> Option<Errand> {
         let Delivery { parcel, recipient, .. } = delivery;
         let Outcome::Delivered {
             placements, redirected, ..
@@ -22,9 +28,10 @@ impl Sorter {
             return None;
         }
         // RFC 3461 §6.2.1: whom it was sent on to with the same wish, the next server tells.
-        let action = match placements.is_empty() && !redirected.is_empty() {
+        let only_sent_on = placements.is_empty() && !sent.piped && !redirected.is_empty();
+        let action = match only_sent_on {
             false => StatusAction::Delivered,
-            true if silent => StatusAction::Relayed,
+            true if sent.silent => StatusAction::Relayed,
             true => return None,
         };
         let status = Status {

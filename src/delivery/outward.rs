@@ -21,6 +21,8 @@ pub(super) struct Redirected {
     pub(super) kept: bool,
     /// Whether it went where nobody tells the sender what he asked to be told.
     pub(super) silent: bool,
+    /// Whether a program took it, which is a delivery.
+    pub(super) piped: bool,
 }
 
 impl Sorter {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::history::Chronicle;
 use super::*;
 use crate::directory;
-use crate::mail::{Client, Deferral, Flags, MessageDsn, Protocol, Quota, SpecialUse, UidSet};
+use crate::mail::{Client, Deferral, Flags, MessageDsn, Notify, Protocol, Quota, SpecialUse, UidSet};
 use crate::sieve::{self, Action, Fcc, FeedbackReport, Period, Planned, RedirectDsn, VacationReply};
 use crate::store::{Disk, LocalStore, Options as StoreOptions, Step};
 use crate::submission::{self, RedirectSender, Route, Tls};
@@ -528,6 +528,27 @@ fn a_program_takes_a_message_once() {
     assert_eq!(site.files("piped"), [told.clone(), told]);
     assert_again(&site.carry_out(plan()));
     assert_eq!(site.files("piped").len(), 2);
+}
+
+/// What a program took is delivered, and who asked is told; of what is only sent on it is said so.
+#[test]
+fn who_asks_hears_of_programs_and_redirects() {
+    for (actions, told) in [
+        (vec![pipe("take", &[])], Some("delivered")),
+        (vec![pipe("take", &[]), redirect("far@example.net")], Some("delivered")),
+        (vec![redirect("far@example.net")], Some("relayed")),
+        (vec![Action::Discard], Some("delivered")),
+    ] {
+        let mut site = Site::new();
+        site.program("take", "cat >taken");
+        site.parcel.envelope.recipients[0].dsn.notify = Notify::parse("SUCCESS");
+        assert_delivered(&site.carry_out(actions.into_iter().map(Planned::new).collect()), 0);
+        let sent = site.sent();
+        let status = sent
+            .iter()
+            .find_map(|text| text.split("\nAction: ").nth(1)?.split_whitespace().next());
+        assert_eq!(status, told, "{sent:?}");
+    }
 }
 
 #[test]

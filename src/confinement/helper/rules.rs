@@ -42,7 +42,8 @@ pub struct Scripts {
 
 impl Rules {
     /// Whether nothing may be run.
-    pub(super) fn is_empty(&self) -> bool {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.sendmail.is_none() && self.scripts.is_none() && self.warnings.is_empty()
     }
 
