@@ -337,7 +337,7 @@ fn options(
     server::Options {
         connections: limits.connections,
         connections_per_peer: limits.connections_per_peer,
-        deliveries: server::Load {
+        deliveries: server::Bounds {
             at_once: limits.deliveries,
             of_one: limits.deliveries_per_account,
             waiting: limits.waiting,

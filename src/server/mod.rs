@@ -52,7 +52,7 @@ use notify::Manager;
 use peers::Peers;
 use reload::OpenDoors;
 use tender::Tender;
-use turns::{Bounds, Turns};
+use turns::Turns;
 
 pub use control::{Control, ControlError};
 pub use doors::{BindError, Doors, Listen, Passed, Place, Protocol, Security};
@@ -60,6 +60,7 @@ pub use managesieve::{Options as ManageSieve, Plaintext};
 pub use networks::{Network, NetworkError};
 pub use reload::{Reread, Site};
 pub use tls::{Certificate, Clients, TlsError, TlsOptions};
+pub use turns::Bounds;
 
 pub(crate) use handover::{failure, record, refuse};
 
@@ -81,8 +82,8 @@ pub struct Options {
     pub connections: usize,
     /// Connections at once from one peer; further ones get 421.
     pub connections_per_peer: usize,
-    /// Deliveries at once, and those that wait.
-    pub deliveries: Load,
+    /// Deliveries at once, by account, and those that wait.
+    pub deliveries: Bounds,
     /// Recipients that are looked up at once; others wait.
     pub lookups: usize,
     /// How long a recipient may take to be looked up.
@@ -101,21 +102,6 @@ pub struct Options {
     pub managesieve: ManageSieve,
     /// What doors with TLS show.
     pub certificate: Option<Arc<Certificate>>,
-}
-
-/// How much is done at once; what does not find its place is deferred.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Load {
-    /// Deliveries at once.
-    pub at_once: usize,
-    /// Deliveries at once for one account.
-    pub of_one: usize,
-    /// Deliveries that wait.
-    pub waiting: usize,
-    /// Deliveries for one account that wait.
-    pub waiting_of_one: usize,
-    /// How long they wait.
-    pub patience: Duration,
 }
 
 /// What all connections share, whatever the configuration says.
@@ -247,7 +233,7 @@ impl House {
         House {
             peers: Arc::default(),
             users: Arc::default(),
-            deliveries: Arc::new(Turns::new(options.deliveries())),
+            deliveries: Arc::new(Turns::new(options.deliveries)),
             lookups: Arc::new(Turns::new(options.lookups())),
             reports: Arc::new(Turns::new(REPORTS)),
             memory: Arc::new(Pool::new(options.memory)),
@@ -259,24 +245,13 @@ impl House {
 
     /// Keeps to other bounds from now on.
     fn set(&self, options: &Options) {
-        self.deliveries.set(options.deliveries());
+        self.deliveries.set(options.deliveries);
         self.lookups.set(options.lookups());
         self.memory.set(options.memory);
     }
 }
 
 impl Options {
-    fn deliveries(&self) -> Bounds {
-        let load = self.deliveries;
-        Bounds {
-            at_once: load.at_once,
-            of_one: load.of_one,
-            waiting: load.waiting,
-            waiting_of_one: load.waiting_of_one,
-            patience: load.patience,
-        }
-    }
-
     // One address takes no more than a quarter: its account may be locked, or what it is looked up in may hang.
     fn lookups(&self) -> Bounds {
         Bounds {

@@ -10,19 +10,19 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-/// How many may do something, and how many may wait for it.
+/// How many may do something, and how many may wait for it; what does not find its place is deferred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Bounds {
+pub struct Bounds {
     /// At once.
-    pub(super) at_once: usize,
+    pub at_once: usize,
     /// At once with one key.
-    pub(super) of_one: usize,
+    pub of_one: usize,
     /// Waiting.
-    pub(super) waiting: usize,
+    pub waiting: usize,
     /// Waiting with one key.
-    pub(super) waiting_of_one: usize,
+    pub waiting_of_one: usize,
     /// How long they wait.
-    pub(super) patience: Duration,
+    pub patience: Duration,
 }
 
 /// Why it is not somebody's turn, and will not be.

@@ -1,8 +1,9 @@
 //! Dialogues with a session, each also replayed byte by byte and in random pieces.
 //!
 //! `->` is a line of the client, `=>` bytes without the CRLF added; both know the
-//! escapes `\r \n \0 \xNN`. `<-` is how a line of the server begins, `==` what the
-//! server is told: `start`, `dropped`, `message "..." from to`, `close`.
+//! escapes `\r \n \0 \xNN`. `<-` is how a line of the server begins, `<+` stands for the
+//! whole reply to LHLO or EHLO that ends in these, `==` is what the server is told:
+//! `start`, `dropped`, `message "..." from to`, `close`.
 
 use std::sync::Arc;
 
@@ -176,6 +177,16 @@ fn unescape(text: &str) -> Vec<u8> {
     bytes
 }
 
+/// The reply to LHLO or EHLO: what every door announces, and these, separated by commas.
+fn hello(more: &str) -> Vec<String> {
+    const COMMON: &str =
+        "localhost, PIPELINING, SIZE 60, 8BITMIME, SMTPUTF8, ENHANCEDSTATUSCODES, CHUNKING, BINARYMIME";
+    let words: Vec<&str> = COMMON.split(", ").chain(more.split(", ")).collect();
+    let separator = |at| if at + 1 < words.len() { '-' } else { ' ' };
+    let line = |(at, word): (usize, &&str)| format!("<- 250{}{word}", separator(at));
+    words.iter().enumerate().map(line).collect()
+}
+
 /// The client's bytes, piece by piece, each with the lines expected after it.
 fn script(transcript: &str) -> Vec<(Vec<u8>, Vec<String>)> {
     let mut script = vec![(Vec::new(), Vec::new())];
@@ -185,7 +196,10 @@ fn script(transcript: &str) -> Vec<(Vec<u8>, Vec<String>)> {
         } else if let Some(text) = line.strip_prefix("=> ") {
             script.push((unescape(text), Vec::new()));
         } else if let Some((_, expected)) = script.last_mut() {
-            expected.push(line.to_owned());
+            match line.strip_prefix("<+ ") {
+                Some(more) => expected.extend(hello(more)),
+                None => expected.push(line.to_owned()),
+            }
         }
     }
     script
@@ -251,15 +265,7 @@ const LMTP: &[&str] = &[
     // An empty message, then another; UTF-8 only when asked for.
     "<- 220
      -> LHLO mta
-     <- 250-localhost
-     <- 250-P
-     <- 250-S
-     <- 250-8
-     <- 250-S
-     <- 250-E
-     <- 250-C
-     <- 250-B
-     <- 250 DSN
+     <+ DSN
      -> MAIL FROM:<>
      <- 250
      -> RCPT TO:<j\\xc3\\xb6rg@example.org>
@@ -352,15 +358,7 @@ const LMTP: &[&str] = &[
 
 const HELLO: &str = "<- 220
      -> LHLO mta
-     <- 250-localhost
-     <- 250-P
-     <- 250-S
-     <- 250-8
-     <- 250-S
-     <- 250-E
-     <- 250-C
-     <- 250-B
-     <- 250 DSN
+     <+ DSN
      -> MAIL FROM:<ann@example.com>
      <- 250
      -> RCPT TO:<ann@example.org>
@@ -571,16 +569,7 @@ const SMTP: &[&str] = &["<- 220 localhost ESMTP
      -> MAIL FROM:<ann@example.com>
      <- 250
      -> EHLO mta
-     <- 250-localhost
-     <- 250-P
-     <- 250-S
-     <- 250-8
-     <- 250-S
-     <- 250-E
-     <- 250-C
-     <- 250-B
-     <- 250-DSN
-     <- 250 PRDR
+     <+ DSN, PRDR
      -> RCPT TO:<ann@example.org>
      <- 503 5.5.1
      -> MAIL FROM:<full@example.com>

@@ -26,6 +26,7 @@ use super::letters::{assign_under, letters_of};
 use super::lock;
 use super::once;
 use super::uidlist::Lists;
+use super::underway::settle;
 use super::upkeep::FORGETTING;
 use crate::maildir::Seen;
 use crate::store::{Publication, Published, Staged, StoreError, Target};
@@ -247,13 +248,7 @@ impl LocalAccount {
         let targets = batch.iter().flat_map(|ticket| &ticket.publication.targets);
         let mut lists = self.lock_lists(targets.map(|target| &target.mailbox));
         let transaction = index.begin(Durability::Process)?;
-        // Another process died just now; the next try takes in what it left.
-        if self.is_undone(&transaction)? {
-            return Err(StoreError::UnderWay {
-                user: self.user.clone(),
-            });
-        }
-        self.begin_publication()?;
+        let mark = self.begin_publication(&transaction)?;
         let mut boxes = Boxes {
             rows: BTreeMap::new(),
             lists: &mut lists,
@@ -275,7 +270,7 @@ impl LocalAccount {
             }
         }
         // All that is placed is durable: from here on no failure takes a 250 back.
-        if let Err(error) = self.record(transaction, boxes.rows, &placed, batch.iter().zip(&results)) {
+        if let Err(error) = self.record((transaction, mark), boxes.rows, &placed, batch.iter().zip(&results)) {
             self.behind.store(true, Ordering::Relaxed);
             self.ahead.store(true, Ordering::Relaxed);
             // The account may be closed before the next delivery.
@@ -551,7 +546,7 @@ impl LocalAccount {
 
     fn record<'batch>(
         &self,
-        transaction: Transaction<'_>,
+        (transaction, mark): (Transaction<'_>, bool),
         mut boxes: BTreeMap<MailboxName, MailboxRow>,
         placed: &[Placed<'_>],
         batch: impl Iterator<Item = (&'batch Arc<Ticket>, &'batch Result<Published, StoreError>)>,
@@ -582,7 +577,7 @@ impl LocalAccount {
         for row in boxes.values() {
             transaction.update_mailbox(row)?;
         }
-        self.settle(&transaction)?;
+        settle(&transaction, mark)?;
         for (ticket, result) in batch {
             let Ok(Published::Placed(placements)) = result else {
                 continue;

@@ -30,46 +30,44 @@ impl LocalAccount {
     /// Takes in what a commit left out that failed, ours or another's, or that never came.
     pub(super) fn catch_up_with_all(&self, index: &mut Index) -> Result<(), StoreError> {
         // Without the write lock it may be one who is in the middle of it.
-        if index.fact(FACT)? == self.mark() || !self.is_undone(&index.begin(Durability::Process)?)? {
+        let settled = index.fact(FACT)?.is_some();
+        if settled == self.mark() || !self.is_undone(&index.begin(Durability::Process)?)? {
             return self.catch_up(index);
         }
         self.behind.store(true, Ordering::Relaxed);
         self.catch_up(index)?;
         let transaction = index.begin(Durability::Process)?;
-        self.settle(&transaction)?;
+        settle(&transaction, self.mark())?;
         Ok(transaction.commit()?)
     }
 
     /// Whether a publication before this transaction did not come to its end.
     pub(super) fn is_undone(&self, transaction: &Transaction<'_>) -> Result<bool, StoreError> {
-        Ok(transaction.fact(FACT)? != self.mark())
+        Ok(transaction.fact(FACT)?.is_some() != self.mark())
     }
 
-    /// Turns the mark: from here on, until [`Self::settle`] is committed, the index may lack files.
-    pub(super) fn begin_publication(&self) -> Result<(), DiskError> {
+    /// Turns the mark: from here on, until [`settle`] is committed, the index may lack files. Answers how it stands now.
+    pub(super) fn begin_publication(&self, transaction: &Transaction<'_>) -> Result<bool, StoreError> {
+        let mark = self.mark();
+        // Another process died just now; the next try takes in what it left.
+        if transaction.fact(FACT)?.is_some() != mark {
+            return Err(StoreError::UnderWay {
+                user: self.user.clone(),
+            });
+        }
         let path = self.mark_path();
         let mut options = OpenOptions::new();
         options.write(true).create(true).mode(self.options.disk.file_mode);
         // The home may be one in which its owner works: no link is followed, no FIFO waited for.
         options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
-        let length = u64::from(self.mark().is_none());
-        let turned = options.open(&path).and_then(|file| file.set_len(length));
-        turned.map_err(DiskError::at("mark", path))
+        let turned = options.open(&path).and_then(|file| file.set_len(u64::from(!mark)));
+        turned.map_err(DiskError::at("mark", path))?;
+        Ok(!mark)
     }
 
-    /// Writes down with the rows that all files have theirs.
-    pub(super) fn settle(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
-        match self.mark() {
-            Some(mark) => transaction.put_fact(FACT, &mark)?,
-            None => transaction.forget_fact(FACT)?,
-        }
-        Ok(())
-    }
-
-    // As the index has it: 1, or nothing.
-    fn mark(&self) -> Option<String> {
-        let turned = fs::symlink_metadata(self.mark_path()).is_ok_and(|file| file.len() == 1);
-        turned.then(|| "1".to_owned())
+    // Nobody turns it but who has the write lock.
+    fn mark(&self) -> bool {
+        fs::symlink_metadata(self.mark_path()).is_ok_and(|file| file.len() == 1)
     }
 
     fn mark_path(&self) -> PathBuf {
@@ -77,4 +75,13 @@ impl LocalAccount {
         name.push(ENDING);
         PathBuf::from(name)
     }
+}
+
+/// Writes down with the rows that all files have theirs, as far as this mark goes.
+pub(super) fn settle(transaction: &Transaction<'_>, mark: bool) -> Result<(), StoreError> {
+    match mark {
+        true => transaction.put_fact(FACT, "1")?,
+        false => transaction.forget_fact(FACT)?,
+    }
+    Ok(())
 }
