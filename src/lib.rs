@@ -64,6 +64,7 @@ pub mod confinement;
 pub mod delivery;
 pub mod directory;
 pub mod index;
+pub mod ipc;
 pub mod mail;
 pub mod maildir;
 pub mod managesieve;

@@ -7,37 +7,16 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Group, Pid};
+use nix::sys::signal::Signal;
+use nix::unistd::Group;
 use support::child::run;
 use support::place::{Place, is_root, wait_until};
 use support::postroom::{Postroom, Wishes};
+use support::processes::{children, command_line, is_gone, process, signal, status};
 
 const ANN: &str = "ann@example.org";
 const BOB: &str = "bob@example.org";
 const MESSAGE: &str = "Subject: hello\r\nMessage-ID: <1@example.net>\r\n\r\nbody\r\n";
-
-/// A line of /proc/PID/status.
-fn status(of: &Path, field: &str) -> String {
-    let text = fs::read_to_string(of.join("status")).expect("the status of a process");
-    let line = text.lines().find_map(|line| line.strip_prefix(field));
-    line.unwrap_or_else(|| panic!("no {field} in {text}"))
-        .trim_start_matches(':')
-        .trim()
-        .to_owned()
-}
-
-fn process(id: u32) -> PathBuf {
-    Path::new("/proc").join(id.to_string())
-}
-
-/// The children of a process.
-fn children(of: u32) -> Vec<u32> {
-    let tasks = fs::read_dir(process(of).join("task")).into_iter().flatten();
-    let texts = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok());
-    let ids = texts.flat_map(|text| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
-    ids.map(|id| id.parse().expect("a process id")).collect()
-}
 
 /// The two processes of the helper: the one that keeps, and the one that works.
 fn helper(postroom: &mut Postroom) -> (u32, u32) {
@@ -55,19 +34,6 @@ fn helper(postroom: &mut Postroom) -> (u32, u32) {
         _ => false,
     });
     found
-}
-
-fn command_line(of: u32) -> String {
-    fs::read_to_string(process(of).join("cmdline")).unwrap_or_default()
-}
-
-fn signal(id: u32, signal: Signal) {
-    kill(Pid::from_raw(i32::try_from(id).expect("a process id")), signal).expect("a signal");
-}
-
-fn is_gone(id: u32) -> bool {
-    // One that ended and that nobody waited for is gone too.
-    !process(id).exists() || status(&process(id), "State").starts_with('Z')
 }
 
 /// A site with a sendmail program and a program for scripts, which write down what they were given.

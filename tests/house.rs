@@ -21,8 +21,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     // Of the sieve room names and findings alone: values that it asks for and answers with.
     ("managesieve", &["mail", "sieve"]),
     ("telemetry", &["mail"]),
+    ("ipc", &[]),
     // What a program is that is to be run, and who runs it.
-    ("confinement", &["submission"]),
+    ("confinement", &["ipc", "submission"]),
     (
         "server",
         &[

@@ -19,4 +19,5 @@ pub mod peers;
 pub mod place;
 pub mod postfix;
 pub mod postroom;
+pub mod processes;
 pub mod relay;

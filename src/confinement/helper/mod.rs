@@ -5,27 +5,18 @@
 //! that started it, by a socket without a name, and runs nothing but what its [`Rules`] name.
 //!
 //! The program starts itself once more for it, twice: [`keep`] is a process that does nothing but start [`work`] again
-//! whenever it dies, and [`work`] runs programs. Both end when the server is gone. A request is one byte with a socket
-//! of its own (see `wire`) and perhaps a file for the program's standard input, so that requests meet nowhere, and
-//! those that wait are not lost with a worker that dies.
+//! whenever it dies, and [`work`] runs programs. Both end when the server is gone. A request brings the file that is the
+//! program's standard input, if it has one; `wire` has what is said.
 
 mod rules;
 mod wire;
 mod worker;
 
-use std::fs::File;
-use std::io::{self, IoSlice, Seek, Write};
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::io::{self, Seek, Write};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
-use rustix::net::{
-    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, sendmsg, socketpair,
-};
-
+use crate::ipc::{self, Channel};
 use crate::submission::program::{Gone, Heard, Job, Runner};
 
 pub use rules::{Rules, Scripts};
@@ -33,14 +24,12 @@ pub use worker::{keep, work};
 
 /// How long the helper may take beyond the time of a program.
 const GRACE: Duration = Duration::from_secs(10);
-/// This very program, even where its file was replaced meanwhile.
-const OURSELVES: &str = "/proc/self/exe";
 
 /// The server's end of it.
 #[derive(Debug)]
 pub struct Helper {
     /// None where there was nothing to be run when the server started.
-    socket: Option<OwnedFd>,
+    channel: Option<Channel>,
 }
 
 /// Why there is no helper.
@@ -55,64 +44,40 @@ impl Helper {
     /// # Errors
     /// [`HelperError`] where the system gives no socket, no file or no process.
     pub fn start(rules: &Rules) -> Result<Helper, HelperError> {
-        let socket = match rules.is_empty() {
+        let channel = match rules.is_empty() {
             true => None,
             false => Some(start(rules).map_err(HelperError)?),
         };
-        Ok(Helper { socket })
-    }
-
-    fn send(&self, socket: &OwnedFd, theirs: &UnixStream, input: Option<&File>) -> io::Result<()> {
-        let handed: Vec<_> = std::iter::once(theirs.as_fd()).chain(input.map(File::as_fd)).collect();
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        if !control.push(SendAncillaryMessage::ScmRights(&handed)) {
-            return Err(io::Error::other("too many files"));
-        }
-        sendmsg(
-            socket,
-            &[IoSlice::new(&[wire::REQUEST])],
-            &mut control,
-            SendFlags::NOSIGNAL,
-        )?;
-        Ok(())
+        Ok(Helper { channel })
     }
 }
 
-fn start(rules: &Rules) -> io::Result<OwnedFd> {
-    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+fn start(rules: &Rules) -> io::Result<Channel> {
+    let (ours, theirs) = Channel::pair()?;
     let mut file = tempfile::tempfile()?;
     file.write_all(rules.to_json().to_string().as_bytes())?;
     file.rewind()?;
-    let mut keeper = Command::new(OURSELVES);
-    keeper
-        .arg0("postroom")
-        .args(["helper", "keep"])
-        .stdin(file)
-        .stdout(Stdio::from(theirs));
     // It ends after this process, so that nobody waits for it.
-    keeper.spawn()?;
+    ipc::ourselves("keep", file, theirs).spawn()?;
     Ok(ours)
 }
 
 impl Runner for Helper {
     fn run(&self, job: Job) -> io::Result<Heard> {
-        let Some(socket) = &self.socket else {
+        let Some(channel) = &self.channel else {
             return Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,
                 "no program was configured when postroom started, and a reload cannot add one: restart it",
             ));
         };
         let text = wire::write_job(&job)?;
-        let (mut ours, theirs) = UnixStream::pair()?;
-        let input = job.input.as_ref();
-        self.send(socket, &theirs, input).map_err(|_| {
+        let input = job.input.as_ref().map(AsFd::as_fd);
+        let mut ours = channel.request(input).map_err(|_| {
             tracing::error!(
                 "the helper that runs programs is gone; what needs one is deferred until postroom is restarted"
             );
             io::Error::other(Gone("the helper that runs programs is gone: restart postroom"))
         })?;
-        drop(theirs);
         let time = job.time + GRACE;
         ours.set_write_timeout(Some(GRACE))?;
         ours.set_read_timeout(Some(time))?;

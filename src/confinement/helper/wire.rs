@@ -1,7 +1,6 @@
-//! How server and helper speak: lengths and JSON over a socket that serves one job.
+//! What server and helper say: over a socket that serves one job, the server writes the job and reads the answer.
 //!
-//! The server writes the job and reads the answer; a length is four bytes, the greatest first. The standard input does
-//! not come this way: it is a file that is handed over with the request.
+//! The standard input does not come this way: it is a file that is handed over with the request.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -13,10 +12,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::rules::strings;
+use crate::ipc::{put, take};
 use crate::submission::program::{End, Environment, Heard, Job};
 
-/// The byte that comes with the files of a request.
-pub(super) const REQUEST: u8 = b'r';
 /// How long a job may be, in bytes: more than the system takes as arguments.
 const JOB_MAX: usize = 4 << 20;
 /// The names of variables that programs get.
@@ -155,24 +153,6 @@ fn read_answer(answer: &Value, output: Vec<u8>) -> io::Result<Heard> {
     Ok(Heard::All(end, output))
 }
 
-fn put(stream: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
-    let length = u32::try_from(bytes.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-    stream.write_all(&length.to_be_bytes())?;
-    stream.write_all(bytes)
-}
-
-fn take(stream: &mut impl Read, limit: usize) -> io::Result<Vec<u8>> {
-    let mut length = [0; 4];
-    stream.read_exact(&mut length)?;
-    let length = u32::from_be_bytes(length) as usize;
-    if length > limit {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "more than was agreed"));
-    }
-    let mut bytes = vec![0; length];
-    stream.read_exact(&mut bytes)?;
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,9 +211,6 @@ mod tests {
                 String::from_utf8_lossy(&text)
             );
         }
-        let long = u32::MAX.to_be_bytes();
-        assert!(hear(&mut long.as_slice(), None).is_err());
-        assert!(hear(&mut &b"\0\0"[..], None).is_err());
     }
 
     #[test]
