@@ -69,6 +69,7 @@ pub mod mail;
 pub mod maildir;
 pub mod managesieve;
 pub mod message;
+pub mod privsep;
 pub mod server;
 pub mod sieve;
 pub mod smtp;

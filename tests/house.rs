@@ -24,6 +24,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("ipc", &[]),
     // What a program is that is to be run, and who runs it.
     ("confinement", &["ipc", "submission"]),
+    ("privsep", &["ipc", "mail", "message", "directory", "delivery"]),
     (
         "server",
         &[

@@ -170,7 +170,7 @@ impl Write for Wire {
                     for _ in &envelope.recipients {
                         self.replies.extend(Reply::new(250, (2, 1, 5), "OK").to_bytes());
                     }
-                    self.envelope = Some(envelope);
+                    self.envelope = Some(*envelope);
                 }
                 Step::NeedMore => {
                     self.heard.drain(..consumed);

@@ -1,21 +1,19 @@
-//! `serve` gives up what it does not need, as `[confinement]` says; and the processes of its helper.
+//! `serve` and the agents of system accounts give up what they do not need, as `[confinement]` says.
 
 use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Subcommand;
-
 use crate::config::{Config, ListenAddress, Relay};
-use crate::confinement::{self, Folders, Helper, Mode, Rules, Scripts};
+use crate::confinement::{self, Confinement, Folders, Helper, Mode, Rules, Scripts};
 use crate::delivery::Sorter;
 use crate::directory::Source;
 use crate::mail::Cause;
 use crate::submission::program::{Direct, Runner};
 
 use super::fault::{Fault, exit};
-use super::rooms;
+use super::{privsep, rooms};
 
 /// How long a program that warns of a quota may run at most.
 const WARNING_TIME: Duration = Duration::from_secs(60);
@@ -24,24 +22,6 @@ const BESIDE_DELIVERIES: usize = 32;
 /// How many homes outside the roots are named at the start.
 const NAMED: usize = 10;
 
-/// The helper's processes. `serve` starts them; nobody else has a use for them.
-#[derive(Debug, Subcommand)]
-pub(super) enum Command {
-    /// Start the worker, and start it again when it dies
-    Keep,
-    /// Run programs
-    Work,
-}
-
-pub(super) fn run(command: &Command) -> Result<u8, Fault> {
-    let ended = match command {
-        Command::Keep => confinement::keep(),
-        Command::Work => confinement::work(),
-    };
-    ended.map_err(|error| Fault::new(exit::TEMPFAIL, format!("the helper of `postroom serve`: {error}")))?;
-    Ok(exit::OK)
-}
-
 /// How this process is held.
 #[derive(Clone, Debug)]
 pub(super) struct Confined {
@@ -49,6 +29,17 @@ pub(super) struct Confined {
     pub(super) runner: Arc<dyn Runner>,
     /// The roots below which homes lie; none where the process is not confined to them.
     pub(super) roots: Option<Vec<PathBuf>>,
+}
+
+/// What a process may reach.
+pub(super) struct Reach<'a> {
+    config: &'a Config,
+    /// The files that are read again when they change.
+    files: Vec<&'a Path>,
+    /// Where mail lies that this process delivers.
+    homes: Vec<PathBuf>,
+    sockets: Vec<PathBuf>,
+    is_agent: bool,
 }
 
 impl Default for Confined {
@@ -60,30 +51,76 @@ impl Default for Confined {
     }
 }
 
-/// Confines this process for good, with a helper outside. To be called when the doors are open and what root alone may
-/// read is read, before any thread runs.
-pub(super) fn confine(config: &Config, file: Option<&Path>) -> Result<Confined, Fault> {
-    let mode = config.confinement.mode;
-    if mode == Mode::Off {
-        tracing::info!("not confined: [confinement] mode = \"off\"");
-        return Ok(Confined::default());
+impl<'a> Reach<'a> {
+    /// Of `serve`. Homes of system accounts are their agents' matter.
+    pub(super) fn of_server(config: &'a Config, file: Option<&'a Path>) -> Reach<'a> {
+        let homes = std::iter::once(&config.root).chain(&config.confinement.roots);
+        Reach {
+            config,
+            files: file.into_iter().chain(secrets(config)).collect(),
+            homes: match privsep::is_wanted(config) {
+                true => Vec::new(),
+                false => homes.map(|home| really(home)).collect(),
+            },
+            sockets: sockets(config),
+            is_agent: false,
+        }
     }
-    rooms::set_umask(config);
-    let failed = |error: &(dyn std::error::Error + 'static)| Fault::new(exit::TEMPFAIL, Cause::of(error).to_string());
-    let helper = Helper::start(&rules(config)).map_err(|error| failed(&error))?;
-    let folders = folders(config, file);
-    let confined = confinement::confine(mode, &folders).map_err(|error| Fault::config(&error))?;
-    let landlock = confined.as_ref().is_some_and(|confined| confined.landlock.is_some());
-    if let Some(confined) = confined {
-        let roots: Vec<String> = roots(config).iter().map(|root| root.display().to_string()).collect();
-        tracing::info!("confined by {confined}: mail lies below {}", roots.join(" and "));
+
+    /// Of an account's agent.
+    pub(super) fn of_agent(config: &'a Config, home: &Path) -> Reach<'a> {
+        Reach {
+            config,
+            files: Vec::new(),
+            homes: vec![really(home)],
+            sockets: Vec::new(),
+            is_agent: true,
+        }
+    }
+
+    fn tell(&self, confined: &Confinement) {
+        let homes: Vec<String> = self.homes.iter().map(|home| home.display().to_string()).collect();
+        // What holds an agent holds its server too, which has said so.
+        if self.is_agent {
+            return tracing::debug!("confined by {confined}: mail lies below {}", homes.join(" and "));
+        }
+        match homes.is_empty() {
+            true => tracing::info!("confined by {confined}: mail is delivered by a process of each account"),
+            false => tracing::info!("confined by {confined}: mail lies below {}", homes.join(" and ")),
+        }
         if let Some(lacks) = confined.lacks() {
             tracing::warn!("the confinement is not whole, since this kernel lacks something: {lacks}");
         }
     }
+}
+
+// As it is in truth: what is a link now may be another one later.
+fn really(folder: &Path) -> PathBuf {
+    let really = folder.canonicalize().or_else(|_| std::path::absolute(folder));
+    really.unwrap_or_else(|_| folder.to_owned())
+}
+
+/// Confines this process for good, with a helper outside; to be called when the
+/// doors are open and what root alone may read is read, before any thread runs.
+pub(super) fn confine(reach: &Reach<'_>) -> Result<Confined, Fault> {
+    let mode = reach.config.confinement.mode;
+    if mode == Mode::Off {
+        if !reach.is_agent {
+            tracing::info!("not confined: [confinement] mode = \"off\"");
+        }
+        return Ok(Confined::default());
+    }
+    rooms::set_umask(reach.config);
+    let failed = |error: &(dyn std::error::Error + 'static)| Fault::new(exit::TEMPFAIL, Cause::of(error).to_string());
+    let helper = Helper::start(&reach.rules()).map_err(|error| failed(&error))?;
+    let confined = confinement::confine(mode, &reach.folders()).map_err(|error| Fault::config(&error))?;
+    let landlock = confined.as_ref().is_some_and(|confined| confined.landlock.is_some());
+    if let Some(confined) = confined {
+        reach.tell(&confined);
+    }
     Ok(Confined {
         runner: Arc::new(helper),
-        roots: landlock.then(|| roots(config)),
+        roots: landlock.then(|| reach.homes.clone()),
     })
 }
 
@@ -113,9 +150,13 @@ pub(super) fn out_of_reach(confined: &Confined, started_with: &Config, now: &Con
         return None;
     }
     let is_held = confined.roots.is_some();
-    let wider = is_held && folders(started_with, Some(file)).lacks(&folders(now, Some(file)));
-    let now_run = rules(now);
-    let programs = !now_run.is_empty() && rules(started_with) != now_run;
+    let (before, after) = (
+        Reach::of_server(started_with, Some(file)),
+        Reach::of_server(now, Some(file)),
+    );
+    let wider = is_held && before.folders().lacks(&after.folders());
+    let now_run = after.rules();
+    let programs = !now_run.is_empty() && before.rules() != now_run;
     let mode = started_with.confinement != now.confinement;
     let parts = [
         wider.then_some("folders or ports that it may not touch"),
@@ -128,58 +169,61 @@ pub(super) fn out_of_reach(confined: &Confined, started_with: &Config, now: &Con
         .then(|| format!("the running server is confined to what it was started with; {asked}: restart it"))
 }
 
-// As they are in truth: what is a link now may be another one later.
-fn roots(config: &Config) -> Vec<PathBuf> {
-    let roots = std::iter::once(&config.root).chain(&config.confinement.roots);
-    let really = |root: &PathBuf| root.canonicalize().or_else(|_| std::path::absolute(root));
-    roots.filter_map(|root| really(root).ok()).collect()
-}
+impl Reach<'_> {
+    fn rules(&self) -> Rules {
+        let config = self.config;
+        let programs = &config.programs;
+        let warnings = &config.quota.warnings;
+        // What deliveries run is run by who delivers.
+        let delivers = !self.homes.is_empty();
+        Rules {
+            sendmail: match &config.submission.relay {
+                Relay::Sendmail(program) => Some(program.clone()),
+                Relay::None | Relay::Server { .. } => None,
+            },
+            scripts: programs.folder.clone().filter(|_| delivers).map(|folder| Scripts {
+                folder,
+                roots: self.homes.clone(),
+            }),
+            warnings: warnings
+                .iter()
+                .filter(|_| delivers)
+                .map(|warning| warning.command.clone())
+                .filter(|command| !command.is_empty())
+                .collect(),
+            time: config.submission.timeout.max(programs.timeout).max(WARNING_TIME),
+            output: programs.output,
+            at_once: config.limits.deliveries + BESIDE_DELIVERIES,
+        }
+    }
 
-fn rules(config: &Config) -> Rules {
-    let programs = &config.programs;
-    let warnings = &config.quota.warnings;
-    Rules {
-        sendmail: match &config.submission.relay {
-            Relay::Sendmail(program) => Some(program.clone()),
-            Relay::None | Relay::Server { .. } => None,
-        },
-        scripts: programs.folder.clone().map(|folder| Scripts {
-            folder,
-            roots: roots(config),
-        }),
-        warnings: warnings
-            .iter()
-            .map(|warning| warning.command.clone())
-            .filter(|command| !command.is_empty())
-            .collect(),
-        time: config.submission.timeout.max(programs.timeout).max(WARNING_TIME),
-        output: programs.output,
-        at_once: config.limits.deliveries + BESIDE_DELIVERIES,
+    fn folders(&self) -> Folders {
+        let config = self.config;
+        let mut folders = Folders {
+            mail: self.homes.clone(),
+            scratch: temporary(),
+            sockets: self.sockets.clone(),
+            abstract_sockets: env::var_os("NOTIFY_SOCKET")
+                .is_some_and(|name| name.as_encoded_bytes().starts_with(b"@")),
+            ..Folders::default()
+        };
+        if !self.homes.is_empty() {
+            folders.mail.extend(config.store.index_root.clone());
+        }
+        folders.scratch.extend(config.store.spool.clone());
+        for file in &self.files {
+            folders.read_around(file);
+        }
+        for scripts in scripts(config) {
+            folders.read_at(scripts);
+        }
+        folders.read_around(Path::new("/etc/resolv.conf"));
+        if let Relay::Server { address, ca_file, .. } = &config.submission.relay {
+            folders.ports.push(address.port);
+            folders.read_around(ca_file);
+        }
+        folders
     }
-}
-
-fn folders(config: &Config, file: Option<&Path>) -> Folders {
-    let mut folders = Folders {
-        mail: roots(config),
-        scratch: temporary(),
-        sockets: sockets(config),
-        abstract_sockets: env::var_os("NOTIFY_SOCKET").is_some_and(|name| name.as_encoded_bytes().starts_with(b"@")),
-        ..Folders::default()
-    };
-    folders.mail.extend(config.store.index_root.clone());
-    folders.scratch.extend(config.store.spool.clone());
-    for file in file.into_iter().chain(secrets(config)) {
-        folders.read_around(file);
-    }
-    for scripts in scripts(config) {
-        folders.read_at(scripts);
-    }
-    folders.read_around(Path::new("/etc/resolv.conf"));
-    if let Relay::Server { address, ca_file, .. } = &config.submission.relay {
-        folders.ports.push(address.port);
-        folders.read_around(ca_file);
-    }
-    folders
 }
 
 // Where SQLite and we make files without names, in the order in which SQLite looks (its os_unix.c).

@@ -169,6 +169,7 @@ fn envelope(arguments: &Arguments, addresses: &[Address], message: &Message) -> 
     };
     Ok(Envelope {
         reverse_path,
+        others: 0,
         smtputf8: !address.is_ascii(),
         recipients: vec![Recipient {
             original,

@@ -12,12 +12,14 @@ mod expire;
 mod explain;
 mod export;
 mod fault;
+mod helper;
 mod import;
 mod index;
 mod mailbox;
 mod message;
 mod named;
 mod password;
+mod privsep;
 mod progress;
 mod quota;
 mod reload;
@@ -99,9 +101,9 @@ enum Command {
     /// Check and show the configuration
     #[command(subcommand)]
     Config(config::Command),
-    /// The processes that run programs for `serve`, which starts them
+    /// The processes beside `serve`, which starts them
     #[command(subcommand, hide = true)]
-    Helper(confine::Command),
+    Helper(helper::Command),
 }
 
 /// What commands that destroy say where they were not told to do it.
@@ -186,7 +188,7 @@ fn run(Arguments { command, config: file }: Arguments) -> Result<u8, Fault> {
         Command::Index(command) => index::run(file, &command),
         Command::Password(command) => password::run(&command),
         Command::Config(command) => config::run(file, &command),
-        Command::Helper(command) => confine::run(&command),
+        Command::Helper(command) => helper::run(&command),
     }
 }
 

@@ -13,9 +13,10 @@ use crate::config::{
     self, Config, DeliveredTo, OverQuota, ProgramUse, RedirectFrom, Relay, SieveEngine, SubmissionTls,
 };
 use crate::delivery::{self, Programs, QuotaWarning, SiteScripts, Sorter};
-use crate::directory::{self, Directory, Found};
+use crate::directory::{self, Directory, Found, Passwd, SystemAccount};
 use crate::mail::Threshold;
 use crate::message::SpoolOptions;
+use crate::privsep::{Agents, Monitor};
 use crate::sieve::{self, EditHeaderRules, Engine};
 use crate::store::{Account, Disk, LocalStore, Options as StoreOptions, Store};
 use crate::submission::{self, RedirectSender, Route, Srs, Submitter, Tls};
@@ -124,13 +125,29 @@ fn editheader(config: &Config) -> EditHeaderRules {
     }
 }
 
+/// Whom a process finds in the directory, and delivers to.
+pub(super) enum Who {
+    /// All that it has.
+    All,
+    /// The accounts of the system, each by a process of its own.
+    Others(Arc<Monitor>),
+    /// One account of the system.
+    One(SystemAccount),
+}
+
 /// The sorting table with all that deliveries need, of a process that is held by nothing.
 pub(super) fn sorter(config: &Config) -> Result<Sorter, Fault> {
-    sorter_in(config, &Confined::default())
+    sorter_in(config, &Confined::default(), Who::All)
 }
 
 /// The sorting table of a process that may be confined.
-pub(super) fn sorter_in(config: &Config, confined: &Confined) -> Result<Sorter, Fault> {
+pub(super) fn sorter_in(config: &Config, confined: &Confined, who: Who) -> Result<Sorter, Fault> {
+    let of_system = |accounts| Box::new(Passwd::open(&config.directory, accounts));
+    let (directory, elsewhere): (Box<dyn Directory>, _) = match who {
+        Who::All => (directory(config)?, None),
+        Who::Others(monitor) => (of_system(Box::new(monitor.clone())), Some(Agents::new(monitor))),
+        Who::One(account) => (of_system(Box::new(account)), None),
+    };
     let options = delivery::Options {
         hostname: config.hostname.clone(),
         delivered_to: match config.delivery.delivered_to {
@@ -156,14 +173,18 @@ pub(super) fn sorter_in(config: &Config, confined: &Confined) -> Result<Sorter, 
         confined: confined.roots.clone(),
     };
     let sorter = Sorter::new(
-        directory(config)?,
+        directory,
         Arc::new(store(config)),
         engine(config),
         submitter(config)?.with_runner(confined.runner.clone()),
         options,
     );
     // An MTA that hangs leaves the other half to what stays here.
-    Ok(sorter.redirecting_at_once(config.limits.deliveries.div_ceil(2)))
+    let sorter = sorter.redirecting_at_once(config.limits.deliveries.div_ceil(2));
+    Ok(match elsewhere {
+        Some(agents) => sorter.delivering_elsewhere(Box::new(agents)),
+        None => sorter,
+    })
 }
 
 fn domain_scripts(written: &config::SieveDomain) -> (String, SiteScripts) {

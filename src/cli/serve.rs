@@ -9,6 +9,7 @@ use nix::unistd::Uid;
 use crate::config::{self, ClientCertificates, Config, ListenAddress, ListenProtocol, ListenTls};
 use crate::delivery::Sorter;
 use crate::directory::Source;
+use crate::privsep::Monitor;
 use crate::server::{
     self, Certificate, Clients, Control, Doors, Listen, Network, Passed, Place, Plaintext, Protocol, Reread, Security,
     TlsOptions,
@@ -16,9 +17,10 @@ use crate::server::{
 use crate::smtp::{self, Door};
 use crate::{managesieve, message, telemetry};
 
-use super::confine::{self, Confined};
+use super::confine::{self, Confined, Reach};
 use super::fault::{Fault, exit};
-use super::rooms::{self, Identity};
+use super::privsep;
+use super::rooms::{self, Identity, Who};
 
 /// Octets that a command line may always have (RFC 5321 §4.5.3.1.4).
 const COMMAND_LINE_LEAST: usize = 512;
@@ -44,6 +46,7 @@ pub(super) fn run(file: Option<&Path>) -> Result<u8, Fault> {
     make_roots(&config, identity.as_ref())?;
     // While there is the right to: keys are root's.
     let certificate = certificate(&config, None)?.0;
+    let monitor = privsep::start(&config, source.as_deref(), identity.as_ref())?;
     match &identity {
         Some(identity) => rooms::become_identity(identity)?,
         None if Uid::effective().is_root() => {
@@ -51,16 +54,21 @@ pub(super) fn run(file: Option<&Path>) -> Result<u8, Fault> {
         }
         None => {}
     }
-    let confined = confine::confine(&config, source.as_deref())?;
-    let site = site(&config, &confined, identity.as_ref(), certificate.clone())?;
-    confine::check_homes(&config, &confined, &site.sorter);
+    let confined = confine::confine(&Reach::of_server(&config, source.as_deref()))?;
+    let held = Held {
+        confined,
+        identity,
+        monitor,
+    };
+    let site = site(&config, &held, certificate.clone())?;
+    confine::check_homes(&config, &held.confined, &site.sorter);
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
     if source.is_none() {
         super::print(&welcome(&config, &doors))?;
     }
-    let reread = reread(source, config, confined, identity, certificate);
+    let reread = reread(source, config, held, certificate);
     server::run(doors, site, reread, control)
         .map_err(|error| Fault::new(exit::TEMPFAIL, format!("cannot serve: {error}")))?;
     Ok(exit::OK)
@@ -77,15 +85,19 @@ fn control(source: &Path) -> Option<Control> {
     }
 }
 
+/// What was decided at the start, for good.
+struct Held {
+    confined: Confined,
+    identity: Option<Identity>,
+    /// Who starts deliveries for system accounts.
+    monitor: Option<Arc<Monitor>>,
+}
+
 /// What a configuration comes to, once root's rights are given up.
-fn site(
-    config: &Config,
-    confined: &Confined,
-    identity: Option<&Identity>,
-    certificate: Option<Arc<Certificate>>,
-) -> Result<server::Site, Fault> {
-    let listen = listen_all(config, identity)?;
-    let sorter = rooms::sorter_in(config, confined)?;
+fn site(config: &Config, held: &Held, certificate: Option<Arc<Certificate>>) -> Result<server::Site, Fault> {
+    let listen = listen_all(config, held.identity.as_ref())?;
+    let who = held.monitor.clone().map_or(Who::All, Who::Others);
+    let sorter = rooms::sorter_in(config, &held.confined, who)?;
     if has_scripts_door(config) {
         check_logins(&sorter)?;
     }
@@ -105,8 +117,7 @@ fn site(
 fn reread(
     source: Option<PathBuf>,
     started_with: Config,
-    confined: Confined,
-    identity: Option<Identity>,
+    held: Held,
     mut certificate: Option<Arc<Certificate>>,
 ) -> Reread {
     Box::new(move || {
@@ -116,15 +127,24 @@ fn reread(
         let reread = || -> Result<_, Fault> {
             let config = Config::load(path)?;
             check(&config)?;
-            make_roots(&config, identity.as_ref())?;
+            if privsep::is_wanted(&config) != held.monitor.is_some() {
+                return Err(Fault::new(exit::CONFIG, "[directory] kind changes with a restart"));
+            }
+            make_roots(&config, held.identity.as_ref())?;
             let (shown, trouble) = self::certificate(&config, certificate.as_ref())?;
-            let mut site = site(&config, &confined, identity.as_ref(), shown.clone())?;
+            let mut site = site(&config, &held, shown.clone())?;
             site.notes.extend(trouble);
             site.notes.extend(waits_for_restart(&started_with, &config));
             site.notes
-                .extend(confine::out_of_reach(&confined, &started_with, &config, path));
-            confine::check_homes(&config, &confined, &site.sorter);
+                .extend(confine::out_of_reach(&held.confined, &started_with, &config, path));
+            confine::check_homes(&config, &held.confined, &site.sorter);
             site.notes.extend(config.warnings());
+            // Last: the agents of deliveries from now on keep to it.
+            if let Some(monitor) = &held.monitor {
+                monitor
+                    .reload()
+                    .map_err(|error| Fault::new(exit::CONFIG, error.to_string()))?;
+            }
             Ok((site, shown))
         };
         let (site, shown) = reread().map_err(|fault| fault.message)?;
@@ -134,10 +154,15 @@ fn reread(
 }
 
 fn waits_for_restart(started_with: &Config, now: &Config) -> Option<String> {
+    let least = |config: &Config| match config.directory.source {
+        Source::Passwd { minimum_uid } => Some(minimum_uid),
+        Source::Static { .. } | Source::Table { .. } => None,
+    };
     let changes = [
         ("user", started_with.user != now.user),
         ("group", started_with.group != now.group),
         ("[log]", started_with.log != now.log),
+        ("minimum_uid", least(started_with) != least(now)),
     ];
     let changed: Vec<&str> = changes.iter().filter(|(_, it)| *it).map(|(name, _)| *name).collect();
     (!changed.is_empty()).then(|| format!("{} changes with a restart", changed.join(", ")))
@@ -150,13 +175,7 @@ fn check(config: &Config) -> Result<(), Fault> {
             "there is no [[listen]] section: name a door, such as\n\n    [[listen]]\n    protocol = \"lmtp\"\n    address = \"127.0.0.1:24\"",
         ));
     }
-    if matches!(config.directory.source, Source::Passwd { .. }) {
-        return Err(Fault::new(
-            exit::CONFIG,
-            "[directory] kind = \"passwd\" serves `deliver` only, which the MTA runs as the user: choose static or table",
-        ));
-    }
-    Ok(())
+    privsep::check(config)
 }
 
 fn listen_all(config: &Config, identity: Option<&Identity>) -> Result<Vec<Listen>, Fault> {
@@ -213,6 +232,10 @@ fn listen(door: &crate::config::Listen, identity: Option<&Identity>) -> Result<L
 // The folders of all homes and of the indexes, made while there is the right to, for who will use them: a process that
 // is confined cannot make them.
 fn make_roots(config: &Config, identity: Option<&Identity>) -> Result<(), Fault> {
+    // Homes of system accounts are made by whoever makes the accounts.
+    if privsep::is_wanted(config) {
+        return Ok(());
+    }
     let roots = std::iter::once(&config.root).chain(&config.store.index_root);
     roots
         .filter(|root| !root.exists())

@@ -212,7 +212,8 @@ section! {
     /// Who gets mail.
     pub(super) struct Who in "directory" {
         /// Where accounts come from: `static` takes users of `domains`; `table` reads `file`;
-        /// `passwd` takes the system's accounts, for `deliver` run as that user.
+        /// `passwd` takes the system's accounts: `serve`, started as root, delivers to each as its
+        /// owner (docs/SECURITY.md); `deliver` is run as that user.
         kind: Kinds as OneOf<Kinds> = "static", set "static";
         /// The domains whose mail is taken, the main one first. With `table`, those of names
         /// that are written without one.
@@ -236,7 +237,7 @@ section! {
         /// Who gets the mail of `postmaster` where no account has that name. Without it, with
         /// `static` and any user, the postmaster of the first domain.
         postmaster: Option<Address> as Optional<Mailbox> = none, shown "ann@example.org";
-        /// With `passwd`, the least user id that gets mail.
+        /// With `passwd`, the least user id that gets mail; root never does.
         minimum_uid: u32 as UserId = 1000;
         /// The size of all messages of an account that has no quota of its own.
         quota: Option<u64> as QuotaBytes = "none", shown "1 GiB";
@@ -746,8 +747,9 @@ section! {
         /// How much: `auto` is all that the kernel has, by Landlock and seccomp, and a warning where it lacks some;
         /// with `required` the server does not start then; `off` is nothing.
         mode: Confine as OneOf<Confine> = "auto";
-        /// The folders beside `root` below which homes lie that the table of accounts names. A home elsewhere, or a link
-        /// that leads elsewhere, gets no mail: it is deferred, and the log says so.
+        /// The folders beside `root` below which homes lie that the table of accounts names, or the system where its
+        /// accounts get mail. A home elsewhere, or a link that leads elsewhere, gets no mail: it is deferred, and the log
+        /// says so.
         roots: Vec<PathBuf> as List<PathTo> = [], shown ["/srv/mail"];
     }
 }

@@ -139,8 +139,7 @@ impl Sorter {
     fn trace(&self, delivery: &Delivery<'_>) -> Trace {
         let Delivery { parcel, recipient, .. } = delivery;
         let envelope = &parcel.envelope;
-        let alone = envelope.recipients.len() == 1;
-        let shown = alone.then(|| recipient.address.clone());
+        let shown = envelope.is_to_one().then(|| recipient.address.clone());
         let delivered_to = match self.options.delivered_to {
             DeliveredTo::Single => shown.clone(),
             DeliveredTo::Always => Some(recipient.address.clone()),

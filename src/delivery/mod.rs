@@ -15,6 +15,7 @@ mod apply;
 mod carry_out;
 mod copies;
 mod delivered;
+mod elsewhere;
 mod errand;
 mod failure;
 mod gate;
@@ -46,6 +47,7 @@ use crate::store::{Account, Remembered, Store, StoreError};
 use crate::submission::Submitter;
 
 pub use apply::{Application, ApplyError, Deed, May, NotRedirected, REDIRECTED, Ruling, Undone};
+pub use elsewhere::Elsewhere;
 pub use errand::Errand;
 pub use notices::{Status, failed};
 pub use programs::Programs;
@@ -131,6 +133,7 @@ pub struct Sorter {
     gate: Gate,
     under_way: Arc<UnderWay>,
     outlet: Outlet,
+    elsewhere: Option<Box<dyn Elsewhere>>,
 }
 
 /// One delivery on its way: a parcel, a recipient, an account.
@@ -177,6 +180,7 @@ impl Sorter {
             gate: Gate::new(FILTERED_AT_ONCE),
             under_way: Arc::default(),
             outlet: Outlet::new(usize::MAX),
+            elsewhere: None,
         }
     }
 
@@ -185,6 +189,19 @@ impl Sorter {
     pub fn redirecting_at_once(mut self, most: usize) -> Sorter {
         self.outlet = Outlet::new(most);
         self
+    }
+
+    /// Makes no delivery itself, and opens no account: this process has no right to.
+    #[must_use]
+    pub fn delivering_elsewhere(mut self, elsewhere: Box<dyn Elsewhere>) -> Sorter {
+        self.elsewhere = Some(elsewhere);
+        self
+    }
+
+    /// Whether accounts are opened by this process, and tended by it.
+    #[must_use]
+    pub fn opens_accounts(&self) -> bool {
+        self.elsewhere.is_none()
     }
 
     /// Takes the place of another one, some of whose deliveries may still be under way: none of them is begun twice.
@@ -203,6 +220,14 @@ impl Sorter {
             Ok(None) => return Err(Outcome::Refused(Refusal::UnknownUser)),
             Err(error) => return Err(Failure::Lookup(error).into_outcome()),
         };
+        if let Some(elsewhere) = &self.elsewhere {
+            // Nothing else could be wrong with it, and a process would be started to say so.
+            let refused = match found.quota.is_limited() {
+                true => elsewhere.refuses(&found, address, reverse_path, size),
+                false => None,
+            };
+            return refused.map_or(Ok(found), Err);
+        }
         match self.is_full(&found, address, reverse_path, Room::Anywhere(size)) {
             Ok(None) => Ok(found),
             Ok(Some(outcome)) => Err(outcome),
@@ -248,6 +273,9 @@ impl Sorter {
         found: &Found,
         keep_in: Option<&MailboxName>,
     ) -> (Outcome, Vec<Errand>) {
+        if let Some(elsewhere) = &self.elsewhere {
+            return (elsewhere.deliver(found, parcel, recipient), Vec::new());
+        }
         let loops = parcel.message.header().count("Received") > self.options.hops;
         // No account is made for what is refused.
         if loops && !found.home.is_dir() {

@@ -108,6 +108,7 @@ impl Site {
             envelope: Envelope {
                 reverse_path: ReversePath::Address(address("bob@example.com")),
                 recipients: vec![recipient],
+                others: 0,
                 smtputf8: false,
                 dsn: MessageDsn::default(),
                 prdr: false,

@@ -24,7 +24,7 @@ use crate::mail::{Address, Quota};
 
 pub use fixed::Static;
 pub use folder_name::FolderName;
-pub use passwd::Passwd;
+pub use passwd::{Own, Passwd, SystemAccount, SystemAccounts};
 pub use password::{PasswordHash, PasswordHashError};
 pub use quantity::{parse_extra, parse_percent, parse_quota, parse_size, show_extra, show_size};
 pub use table::Table;
@@ -185,6 +185,9 @@ pub fn open(options: &Options, root: &Path) -> Result<Box<dyn Directory>, OpenEr
     Ok(match &options.source {
         Source::Static { .. } => Box::new(Static::open(options, root)?),
         Source::Table { file, format } => Box::new(Table::open(options, file, *format, root)?),
-        Source::Passwd { minimum_uid } => Box::new(Passwd::open(options, *minimum_uid)),
+        Source::Passwd { minimum_uid } => {
+            let minimum_uid = *minimum_uid;
+            Box::new(Passwd::open(options, Box::new(Own { minimum_uid })))
+        }
     })
 }

@@ -1,21 +1,95 @@
 //! `kind = "passwd"`: the accounts of the system, through NSS.
 
+use std::io;
+use std::path::PathBuf;
+
 use nix::unistd::{User, geteuid};
 
 use super::matching::{Matching, fold_domain, is_postmaster};
 use super::{Directory, FolderName, Found, LookupError, Options};
 use crate::mail::{Address, Quota};
 
-/// System accounts; for `deliver`, which runs as the user whose mail it is.
+/// An account of the system, as passwd(5) has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SystemAccount {
+    /// Its name.
+    pub name: String,
+    /// Its user id.
+    pub uid: u32,
+    /// Its main group.
+    pub gid: u32,
+    /// Its home.
+    pub home: PathBuf,
+}
+
+/// Who knows the accounts of the system.
+pub trait SystemAccounts: Send + Sync {
+    /// The account of a name; none where there is none, or none that gets mail.
+    ///
+    /// # Errors
+    /// Where it cannot be told now, or the mail of this account is not for this process to write.
+    fn account(&self, name: &str) -> io::Result<Option<SystemAccount>>;
+}
+
+/// NSS, for a process that runs as the user whose mail it is, as `deliver` does.
 ///
-/// A lookup of any other account than the one that the process runs as is an
-/// error: its mail would get the wrong owner.
+/// Any other account than that is an error: its mail would get the wrong owner.
+#[derive(Clone, Copy, Debug)]
+pub struct Own {
+    /// Accounts with a lower user id get no mail.
+    pub minimum_uid: u32,
+}
+
+impl SystemAccount {
+    /// The account of a name, by NSS; none where there is none, where its user id is lower than `minimum_uid`, or where
+    /// it has no home.
+    ///
+    /// # Errors
+    /// What NSS says.
+    pub fn find(name: &str, minimum_uid: u32) -> io::Result<Option<SystemAccount>> {
+        let user = User::from_name(name)?;
+        let user = user.filter(|user| user.uid.as_raw() >= minimum_uid && user.dir.is_absolute());
+        Ok(user.map(|user| SystemAccount {
+            name: user.name,
+            uid: user.uid.as_raw(),
+            gid: user.gid.as_raw(),
+            home: user.dir,
+        }))
+    }
+}
+
+impl SystemAccounts for Own {
+    fn account(&self, name: &str) -> io::Result<Option<SystemAccount>> {
+        let Some(account) = SystemAccount::find(name, self.minimum_uid)? else {
+            return Ok(None);
+        };
+        let effective = geteuid().as_raw();
+        match effective == account.uid {
+            true => Ok(Some(account)),
+            false => Err(io::Error::other(WrongUser {
+                effective,
+                user: account.name,
+                uid: account.uid,
+            })),
+        }
+    }
+}
+
+/// One account alone, for the process that delivers for it: who it is was decided before.
+impl SystemAccounts for SystemAccount {
+    // NSS may know a name in any case, and answer the one that it has.
+    fn account(&self, name: &str) -> io::Result<Option<SystemAccount>> {
+        Ok(name.eq_ignore_ascii_case(&self.name).then(|| self.clone()))
+    }
+}
+
+/// System accounts, as [`SystemAccounts`] tells of them.
 pub struct Passwd {
+    accounts: Box<dyn SystemAccounts>,
     matching: Matching,
     domains: Vec<String>,
     postmaster: Option<Address>,
     quota: Quota,
-    minimum_uid: u32,
 }
 
 /// The process runs as another user than the one whose mail it is.
@@ -30,15 +104,15 @@ struct WrongUser {
 }
 
 impl Passwd {
-    /// Takes the settings; accounts with a lower user id than `minimum_uid` get no mail.
+    /// Takes the settings.
     #[must_use]
-    pub fn open(options: &Options, minimum_uid: u32) -> Passwd {
+    pub fn open(options: &Options, accounts: Box<dyn SystemAccounts>) -> Passwd {
         Passwd {
+            accounts,
             matching: Matching::new(options),
             domains: options.domains.iter().map(|domain| fold_domain(domain)).collect(),
             postmaster: options.postmaster.clone(),
             quota: options.quota.clone(),
-            minimum_uid,
         }
     }
 
@@ -47,8 +121,8 @@ impl Passwd {
             return Ok(Some(found));
         }
         for candidate in self.matching.candidates(address.local()) {
-            if let Some(user) = self.account(&candidate.local, address)? {
-                return self.found(user, candidate.detail).map(Some);
+            if let Some(account) = self.account(&candidate.local, address)? {
+                return Ok(Some(self.found(account, candidate.detail)));
             }
         }
         Ok(None)
@@ -59,48 +133,40 @@ impl Passwd {
         let Ok(address) = Address::parse("a").and_then(|any| any.with_local(local)) else {
             return Ok(None);
         };
-        match self.account(local, &address)? {
-            Some(user) => self.found(user, None).map(Some),
-            None => Ok(None),
-        }
+        let account = self.account(local, &address)?;
+        Ok(account.map(|account| self.found(account, None)))
     }
 
-    fn account(&self, name: &str, address: &Address) -> Result<Option<User>, LookupError> {
+    fn account(&self, name: &str, address: &Address) -> Result<Option<SystemAccount>, LookupError> {
         if FolderName::local_part(name).is_none() || name.contains(':') {
             return Ok(None);
         }
-        let user = User::from_name(name).map_err(|errno| unreadable(address.to_string(), errno))?;
-        let user = user.filter(|user| user.uid.as_raw() >= self.minimum_uid && user.dir.is_absolute());
-        Ok(user)
+        let account = self.accounts.account(name);
+        account.map_err(|cause| LookupError::Unreadable {
+            address: address.to_string(),
+            source_name: "the system's accounts".to_owned(),
+            cause: Box::new(cause),
+        })
     }
 
-    fn found(&self, user: User, detail: Option<String>) -> Result<Found, LookupError> {
-        let effective = geteuid();
-        if effective != user.uid {
-            let wrong = WrongUser {
-                effective: effective.as_raw(),
-                user: user.name.clone(),
-                uid: user.uid.as_raw(),
-            };
-            return Err(unreadable(user.name, wrong));
-        }
-        let in_domain = |domain: &String| Address::parse(&format!("a@{domain}"))?.with_local(&user.name);
+    fn found(&self, account: SystemAccount, detail: Option<String>) -> Found {
+        let in_domain = |domain: &String| Address::parse(&format!("a@{domain}"))?.with_local(&account.name);
         let mut addresses: Vec<Address> = self
             .domains
             .iter()
             .filter_map(|domain| in_domain(domain).ok())
             .collect();
         if addresses.is_empty() {
-            let bare = Address::parse("a").and_then(|any| any.with_local(&user.name));
+            let bare = Address::parse("a").and_then(|any| any.with_local(&account.name));
             addresses.extend(bare);
         }
-        Ok(Found {
-            home: user.dir,
+        Found {
+            home: account.home,
             detail,
             quota: self.quota.clone(),
             addresses,
-            user: user.name,
-        })
+            user: account.name,
+        }
     }
 }
 
@@ -138,14 +204,6 @@ impl Directory for Passwd {
     }
 }
 
-fn unreadable(address: String, cause: impl std::error::Error + Send + Sync + 'static) -> LookupError {
-    LookupError::Unreadable {
-        address,
-        source_name: "the system's accounts".to_owned(),
-        cause: Box::new(cause),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::{Source, folder_name::HOSTILE};
@@ -160,7 +218,7 @@ mod tests {
             postmaster: None,
             quota: Quota::default(),
         };
-        Passwd::open(&options, minimum_uid)
+        Passwd::open(&options, Box::new(Own { minimum_uid }))
     }
 
     #[test]

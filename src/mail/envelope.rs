@@ -12,6 +12,8 @@ pub struct Envelope {
     pub reverse_path: ReversePath,
     /// RCPT TO, in order; only those that were accepted.
     pub recipients: Vec<Recipient>,
+    /// How many more there are, of whom this process is not told.
+    pub others: usize,
     /// Whether the sender asked for SMTPUTF8 (RFC 6531).
     pub smtputf8: bool,
     /// What the sender asks to be told of the message (RFC 3461).
@@ -20,6 +22,14 @@ pub struct Envelope {
     pub prdr: bool,
     /// Who handed the message over.
     pub client: Client,
+}
+
+impl Envelope {
+    /// Whether there is one recipient alone, so that naming it tells nobody of another.
+    #[must_use]
+    pub fn is_to_one(&self) -> bool {
+        self.recipients.len() + self.others == 1
+    }
 }
 
 /// One recipient of the envelope.
@@ -121,6 +131,28 @@ pub enum Protocol {
     Utf8Lmtps,
     /// Standard input of `postroom deliver`; stands in no Received field.
     Pipe,
+}
+
+impl Protocol {
+    /// All of them.
+    const ALL: [Protocol; 10] = [
+        Protocol::Smtp,
+        Protocol::Esmtp,
+        Protocol::Esmtps,
+        Protocol::Utf8Smtp,
+        Protocol::Utf8Smtps,
+        Protocol::Lmtp,
+        Protocol::Lmtps,
+        Protocol::Utf8Lmtp,
+        Protocol::Utf8Lmtps,
+        Protocol::Pipe,
+    ];
+
+    /// The one that is displayed so.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Protocol> {
+        Protocol::ALL.into_iter().find(|protocol| protocol.to_string() == name)
+    }
 }
 
 impl fmt::Display for Protocol {

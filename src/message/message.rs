@@ -66,6 +66,22 @@ impl Message {
         self.received
     }
 
+    /// The same message, which came at another time: before it was handed to this process.
+    #[must_use]
+    pub fn came_at(mut self, received: SystemTime) -> Message {
+        self.received = received;
+        self
+    }
+
+    /// A file with its bytes, from which another process can take it over: the one in which it lies, or a new one in
+    /// memory.
+    ///
+    /// # Errors
+    /// Where the system has no file to give.
+    pub fn to_file(&self) -> io::Result<File> {
+        self.bytes.to_file()
+    }
+
     pub(super) fn copies(&self) -> &Copies {
         &self.copies
     }

@@ -7,6 +7,8 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustix::fs::{MemfdFlags, memfd_create};
+
 use super::intake::Intake;
 use super::message::Message;
 use super::pool::{Pool, Share};
@@ -92,6 +94,31 @@ impl Spool {
             size: 0,
             from_line: FromLine::Kept,
         }
+    }
+
+    /// A message that somebody else has kept, in a file from its start on: a short one is taken into memory, a long one
+    /// stays there.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn take_over(file: File, options: &SpoolOptions) -> io::Result<Message> {
+        let Spool { mut intake, .. } = Spool::new(options);
+        let (mut buffer, mut size) = (vec![0; WRITE], 0);
+        let mut kept = Some(Vec::new());
+        loop {
+            let length = file.read_at(&mut buffer, size)?;
+            if length == 0 {
+                break;
+            }
+            intake.feed(&buffer[..length]);
+            size += length as u64;
+            kept = kept.filter(|kept| kept.len() + length <= options.memory);
+            if let Some(kept) = &mut kept {
+                kept.extend_from_slice(&buffer[..length]);
+            }
+        }
+        let bytes = kept.map_or(Bytes::File(file), |kept| Bytes::Memory(kept, None));
+        Ok(Message::new(bytes, intake.finish()))
     }
 
     /// Tries whether a file can be made where large messages wait.
@@ -271,6 +298,23 @@ pub(super) struct Stretch {
 }
 
 impl Bytes {
+    /// A file with all of them: the one they lie in, or a new one in memory.
+    pub(super) fn to_file(&self) -> io::Result<File> {
+        if let Bytes::File(file) = self {
+            return file.try_clone();
+        }
+        let memory = memfd_create("postroom-message", MemfdFlags::CLOEXEC)?;
+        let (mut file, mut buffer, mut at) = (File::from(memory), vec![0; WRITE], 0);
+        loop {
+            let length = self.read_at(at, &mut buffer)?;
+            if length == 0 {
+                return Ok(file);
+            }
+            file.write_all(&buffer[..length])?;
+            at += length as u64;
+        }
+    }
+
     /// How many lie in memory.
     pub(super) fn held(&self) -> usize {
         match self {
@@ -318,6 +362,22 @@ mod tests {
             spool.write(piece.as_bytes()).unwrap();
         }
         spool.finish().unwrap()
+    }
+
+    #[test]
+    fn another_process_takes_a_message_over() {
+        let text = "A: b\r\n\r\nbody\n".repeat(10);
+        for (first, second) in [(1000, 1000), (1000, 3), (3, 1000), (3, 3)] {
+            let message = spooled(first, &[&text]);
+            let options = SpoolOptions {
+                memory: second,
+                ..SpoolOptions::default()
+            };
+            let taken = Spool::take_over(message.to_file().unwrap(), &options).unwrap();
+            assert_eq!(taken.bytes().unwrap(), text.as_bytes());
+            assert_eq!(taken.digest(), message.digest());
+            assert_eq!(taken.is_in_memory(), second == 1000);
+        }
     }
 
     #[test]

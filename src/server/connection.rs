@@ -148,7 +148,7 @@ impl Connection {
                 Step::MessageEnd(envelope) => {
                     // What is said so far must not wait for the deliveries.
                     self.flush(stream).await?;
-                    self.hand_over(envelope).await;
+                    self.hand_over(*envelope).await;
                     // Whatever else is in the pipeline.
                     if *self.stopping.borrow() {
                         return self.part(stream, &Reply::shutting_down()).await;

@@ -65,6 +65,9 @@ impl Tender {
 
     /// Something was delivered to an account.
     pub(super) fn delivered(&self, sorter: &Arc<Sorter>, found: &Found) {
+        if !sorter.opens_accounts() {
+            return;
+        }
         let now = Instant::now();
         let mut waiting = lock(&self.accounts.waiting);
         let turn = waiting.by_home.entry(found.home.clone()).or_insert_with(|| Turn {

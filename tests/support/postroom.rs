@@ -44,6 +44,8 @@ pub struct Wishes<'a> {
     pub after: Option<&'a Path>,
     /// A file that lists the accounts, in place of `users`.
     pub table: Option<&'a Path>,
+    /// The accounts are those of the system.
+    pub system: bool,
     /// Whole sections that stand in the configuration too: limits, log, store, delivery.
     pub more: &'a str,
     /// The submission server.
@@ -96,7 +98,12 @@ impl Postroom {
 
     /// Starts `serve` and waits until it answers.
     pub fn serve(&mut self) {
-        let mut running = Running::start("postroom serve", self.command(&["serve"]), &self.log);
+        self.serve_by(self.command(&["serve"]));
+    }
+
+    /// As [`Postroom::serve`], by a command that becomes it.
+    pub fn serve_by(&mut self, command: Command) {
+        let mut running = Running::start("postroom serve", command, &self.log);
         wait_until("postroom answers", || {
             running.assert_alive();
             Client::lmtp(self.lmtp).is_ok()
@@ -235,6 +242,7 @@ fn configuration(root: &Path, lmtp: SocketAddr, smtp: SocketAddr, socket: &Path,
     );
     text += "\n[directory]\ndomains = [\"example.org\"]\n";
     match path(wishes.table) {
+        _ if wishes.system => text += "kind = \"passwd\"\n",
         Some(table) => text += &format!("kind = \"table\"\nfile = {table:?}\n"),
         None => text += "kind = \"static\"\n",
     }

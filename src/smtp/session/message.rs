@@ -195,14 +195,15 @@ impl Session {
         self.idle_commands = 0;
         self.forwarded = Forwarded::default();
         let Some(refusal) = transaction.message.and_then(|message| message.refusal) else {
-            self.steps.push_back(Step::MessageEnd(Envelope {
+            self.steps.push_back(Step::MessageEnd(Box::new(Envelope {
                 reverse_path: transaction.reverse_path,
                 recipients: transaction.recipients,
+                others: 0,
                 smtputf8: transaction.parameters.smtputf8,
                 dsn: transaction.parameters.dsn,
                 prdr: transaction.parameters.prdr,
                 client,
-            }));
+            })));
             return;
         };
         // RFC 2033 §4.2: one reply for each accepted recipient, also where all are refused.

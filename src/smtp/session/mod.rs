@@ -37,7 +37,7 @@ pub enum Step {
     MessageDropped,
     /// The message is whole: deliver, then answer. LMTP: one reply for each recipient
     /// of the envelope, in order; SMTP: one. The session is ready for the next message.
-    MessageEnd(Envelope),
+    MessageEnd(Box<Envelope>),
     /// The client waits for TLS to begin: send what is gathered, forget every byte that was read
     /// (RFC 3207 §5: whatever stands behind STARTTLS in the clear is an attack), shake hands, and
     /// call [`Session::tls_started`]; until then the step comes again.
