@@ -4,12 +4,10 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use nix::sys::signal::Signal;
 use nix::unistd::Group;
-use support::child::run;
+use support::child::script;
 use support::place::{Place, is_root, wait_until};
 use support::postroom::{Postroom, Wishes};
 use support::processes::{children, command_line, is_gone, process, signal, status};
@@ -47,8 +45,9 @@ impl Site {
         let place = Place::new();
         let out = place.folder("out");
         fs::set_permissions(&out, fs::Permissions::from_mode(0o777)).expect("permissions");
-        let sendmail = script(
-            &place.path("sendmail"),
+        let sendmail = place.path("sendmail");
+        script(
+            &sendmail,
             &format!("cd '{}'; printf '%s ' \"$@\" >>arguments; cat >>content", out.display()),
         );
         let programs = place.folder("programs");
@@ -71,15 +70,6 @@ impl Site {
         let reply = &self.postroom.send("s@example.net", &[to], message)[0];
         (reply.code, reply.text.clone())
     }
-}
-
-// By another process, so that no thread that forks meanwhile holds it open for writing.
-fn script(path: &Path, body: &str) -> PathBuf {
-    let text = format!("#!/bin/sh\n{body}\n");
-    run(Command::new("sh")
-        .args(["-c", "printf %s \"$1\" >\"$2\" && chmod 755 \"$2\"", "sh", &text])
-        .arg(path));
-    path.to_owned()
 }
 
 const TO_PROGRAMS: &str = "require [\"vnd.dovecot.pipe\", \"vnd.dovecot.execute\", \"variables\", \"fileinto\", \"mailbox\", \"copy\"];\n\

@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use support::child::run;
+use support::child::{run, script};
 use support::documents::snippet_with;
 use support::lmtp::Reply;
 use support::place::{MAIL_USER, Place, is_root, wait_until};
@@ -182,15 +182,21 @@ fn each_account_is_delivered_to_as_its_owner() {
     if !is_root() {
         return eprintln!("skipped: needs root");
     }
-    let programs = tempfile::tempdir().expect("a folder");
+    // Apart from what an agent reaches: it is confined to a home.
+    let programs = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     fs::set_permissions(programs.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
-    let more = format!("folder = {:?}\n", programs.path());
-    let mut site = Site::new(&format!("\n[sieve.programs]\n{more}"));
-    // By another process, so that no thread that forks meanwhile holds it open for writing.
-    let program = "#!/bin/sh\ncat >/dev/null; { id -ru; id -rg; id -G; pwd; } >\"$HOME/who\"\n";
-    run(Command::new("sh")
-        .args(["-c", "printf %s \"$1\" >\"$2\" && chmod 755 \"$2\"", "sh", program])
-        .arg(programs.path().join("tell")));
+    let (tell, sendmail) = (programs.path().join("tell"), programs.path().join("sendmail"));
+    script(&tell, "cat >/dev/null; { id -ru; id -rg; id -G; pwd; } >\"$HOME/who\"");
+    script(&sendmail, "cat >/dev/null; echo \"$(id -u) $4 $5\" >>\"$HOME/sent\"");
+    let mut site = Site::new(&format!(
+        "\n[sieve.programs]\nfolder = {:?}\n\n[submission]\nsendmail = {sendmail:?}\n",
+        programs.path()
+    ));
+    site.give(
+        "bob",
+        ".dovecot.sieve",
+        "require [\"vacation\", \"copy\"];\nredirect :copy \"out@example.net\";\nvacation \"I am away.\";\n",
+    );
     site.give(
         "ann",
         ".dovecot.sieve",
@@ -200,7 +206,7 @@ fn each_account_is_delivered_to_as_its_owner() {
     );
     site.serve();
     site.delivers("ann+lists@example.org", MESSAGE);
-    site.delivers(BOB, MESSAGE);
+    site.delivers(BOB, &format!("To: {BOB}\r\n{MESSAGE}"));
     // A long message goes over as the file in which it lies.
     let long = format!("{MESSAGE}{}", "A line of a long message.\r\n".repeat(40_000));
     site.delivers(ANN, &long);
@@ -209,6 +215,10 @@ fn each_account_is_delivered_to_as_its_owner() {
     let home = site.home("ann");
     let expected = format!("61001\n61001\n61001 {STAFF}\n{}\n", home.display());
     assert_eq!(who, expected, "{}", site.postroom.log());
+    // Redirects go before the answer, replies behind it; both are sent by the user.
+    let sent = || fs::read_to_string(site.home("bob").join("sent")).unwrap_or_default();
+    wait_until("bob's reply is sent", || sent().lines().count() == 2);
+    assert_eq!(sent(), "61002 -- out@example.net\n61002 -- s@example.net\n");
     for user in ["ann", "bob"] {
         for path in files_below(&site.home(user)) {
             let file = fs::symlink_metadata(&path).expect("a file");

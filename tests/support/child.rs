@@ -102,6 +102,15 @@ impl Drop for Running {
     }
 }
 
+/// Writes a shell script that can be run. By another process, so that no thread that forks meanwhile holds it open for
+/// writing.
+pub fn script(path: &Path, body: &str) {
+    let text = format!("#!/bin/sh\n{body}\n");
+    run(Command::new("sh")
+        .args(["-c", "printf %s \"$1\" >\"$2\" && chmod 755 \"$2\"", "sh", &text])
+        .arg(path));
+}
+
 /// Runs a command to its end; panics with all its output if it fails.
 pub fn run(command: &mut Command) -> Vec<u8> {
     let output = command
