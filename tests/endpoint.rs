@@ -5,12 +5,15 @@ mod support;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use support::child::{Running, run};
 use support::lmtp::{Carriage, Client, Reply};
+use support::peers;
 use support::place::{PATIENCE, Place, free_address, wait_until};
 use support::postroom::{Postroom, Wishes};
 
@@ -227,6 +230,51 @@ fn a_transaction_may_take_so_long() {
     assert_is(&client.reply().expect("a farewell"), 421, "4.4.2");
     assert!(postroom.running().terminate().success());
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
+/// A private haproxy, in TCP mode, before a door.
+fn haproxy(place: &Place, door: SocketAddr, how: &str) -> (SocketAddr, Running) {
+    let address = free_address();
+    let config = format!(
+        "defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n\
+         listen lmtp\n  bind {address}\n  server postroom {door} {how} check inter 200 check-send-proxy\n"
+    );
+    let config = place.file(&format!("haproxy-{}.cfg", address.port()), config);
+    let mut command = Command::new(peers::program("haproxy").expect("it is here"));
+    command.arg("-db").arg("-f").arg(config);
+    let running = Running::start("haproxy", command, &place.path("haproxy.log"));
+    (address, running)
+}
+
+#[test]
+fn a_real_haproxy() {
+    if !peers::present(&["haproxy", "swaks"]) {
+        return;
+    }
+    let (place, door) = (Place::new(), free_address());
+    let more =
+        format!("\n[[listen]]\nprotocol = \"lmtp\"\naddress = \"{door}\"\nproxy = true\ntrusted = [\"127.0.0.1\"]\n");
+    let postroom = site(&place, &more);
+    for (how, from) in [("send-proxy", "127.0.0.7"), ("send-proxy-v2", "127.0.0.8")] {
+        let (address, mut proxy) = haproxy(&place, door, how);
+        wait_until("haproxy answers", || {
+            proxy.assert_alive();
+            Client::lmtp(address).is_ok()
+        });
+        run(Command::new("swaks")
+            .args([
+                "--protocol",
+                "LMTP",
+                "--server",
+                &address.to_string(),
+                "--local-interface",
+                from,
+            ])
+            .args(["--from", "s@example.net", "--to", ANN, "--body", how]));
+        let text = postroom.texts(ANN, "INBOX").pop().expect("a message");
+        let received = text.split("\nDate").next().expect("trace");
+        assert!(received.contains(from), "no {from} in {received}");
+    }
 }
 
 #[test]

@@ -14,7 +14,8 @@ use nix::sys::signal::Signal;
 use support::child::{run, script};
 use support::documents::snippet_with;
 use support::lmtp::Reply;
-use support::place::{MAIL_USER, Place, is_root, wait_until};
+use support::peers;
+use support::place::{MAIL_USER, Place, wait_until};
 use support::postroom::{Postroom, Wishes};
 use support::processes::{children, command_line, is_gone, process, signal, status};
 
@@ -179,8 +180,8 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn each_account_is_delivered_to_as_its_owner() {
-    if !is_root() {
-        return eprintln!("skipped: needs root");
+    if !peers::root() {
+        return;
     }
     // Apart from what an agent reaches: it is confined to a home.
     let programs = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
@@ -265,8 +266,8 @@ fn each_account_is_delivered_to_as_its_owner() {
 
 #[test]
 fn as_the_page_has_it() {
-    if !is_root() {
-        return eprintln!("skipped: needs root");
+    if !peers::root() {
+        return;
     }
     let mut site = Site::new("");
     let home = site.place.path("home");
@@ -290,8 +291,8 @@ fn as_the_page_has_it() {
 
 #[test]
 fn who_gets_no_mail() {
-    if !is_root() {
-        return eprintln!("skipped: needs root");
+    if !peers::root() {
+        return;
     }
     let site = Site::serving("");
     for (to, code, why) in [
@@ -322,8 +323,8 @@ fn who_gets_no_mail() {
 
 #[test]
 fn a_quota_is_told_at_rcpt() {
-    if !is_root() {
-        return eprintln!("skipped: needs root");
+    if !peers::root() {
+        return;
     }
     let site = Site::serving("\n[delivery]\nover_quota = \"refuse\"\n");
     let config = fs::read_to_string(&site.postroom.config).expect("the configuration");
@@ -345,8 +346,8 @@ fn a_quota_is_told_at_rcpt() {
 
 #[test]
 fn an_agent_may_die() {
-    if !is_root() {
-        return eprintln!("skipped: needs root");
+    if !peers::root() {
+        return;
     }
     let mut site = Site::serving("");
     let first = site.send(ANN, MESSAGE);
@@ -376,8 +377,8 @@ fn an_agent_may_die() {
 
 #[test]
 fn without_a_monitor_mail_is_deferred() {
-    if !is_root() {
-        return eprintln!("skipped: needs root");
+    if !peers::root() {
+        return;
     }
     let mut site = Site::serving("");
     site.delivers(ANN, MESSAGE);
@@ -398,8 +399,8 @@ fn without_a_monitor_mail_is_deferred() {
 
 #[test]
 fn a_reload_reaches_the_agents() {
-    if !is_root() {
-        return eprintln!("skipped: needs root");
+    if !peers::root() {
+        return;
     }
     let mut site = Site::serving("");
     site.delivers(ANN, MESSAGE);
@@ -441,8 +442,8 @@ fn a_reload_reaches_the_agents() {
 
 #[test]
 fn it_does_not_start_without_what_it_needs() {
-    if !is_root() {
-        return eprintln!("skipped: needs root");
+    if !peers::root() {
+        return;
     }
     let site = Site::new("");
     let good = fs::read_to_string(&site.postroom.config).expect("the configuration");
