@@ -18,7 +18,7 @@ use crate::ipc::{Channel, put, take};
 use crate::mail::{Address, Cause, Deferral, Envelope, Outcome, Recipient, ReversePath};
 
 /// Agents that are kept where they have nothing to do; they end by themselves when nobody asks them for a while.
-const KEPT: usize = 64;
+const KEPT: usize = 200;
 /// Agents that may end under one request, which others have started.
 const TRIES: usize = 3;
 /// How long a delivery may take. An MTA waits ten minutes for the reply (RFC 5321 §4.5.3.2.6).
