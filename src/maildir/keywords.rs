@@ -110,6 +110,8 @@ impl KeywordLetters {
     fn parse(text: &str) -> KeywordLetters {
         let mut letters = KeywordLetters::default();
         for line in text.lines() {
+            // All of them, or a name would lose one each time the file is written.
+            let line = line.trim_end_matches('\r');
             let Some((number, keyword)) = line.split_once(' ') else {
                 continue;
             };
@@ -150,6 +152,17 @@ mod tests {
         assert_eq!(letters.keywords("acSZ").collect::<Vec<_>>(), ["$Junk", "work"]);
         assert_eq!(KeywordLetters::read(home.path()).unwrap(), letters);
         assert!(!home.path().join("dovecot-uidlist.lock").exists());
+    }
+
+    #[test]
+    fn line_ends_of_others_are_no_part_of_a_name() {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join("dovecot-keywords"), "0 work\r\n1 home\r\r\r\n").unwrap();
+        for new in ["one", "two"] {
+            let letters = KeywordLetters::assign(&Disk::default(), home.path(), [new].into_iter()).unwrap();
+            assert_eq!(letters.keywords("ab").collect::<Vec<_>>(), ["work", "home"]);
+            assert_eq!(KeywordLetters::read(home.path()).unwrap(), letters);
+        }
     }
 
     #[test]
