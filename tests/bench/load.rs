@@ -1,14 +1,24 @@
-//! load ADDRESS SESSIONS SECONDS MESSAGES SIZE USERS: an LMTP load, and what came of it as one line of JSON.
+//! load ADDRESS [NAME=NUMBER]...: an LMTP load, and what came of it as one line of JSON.
 //!
-//! Every session is a thread with one connection, pipelined as Postfix does it (RFC 2920). Before the clock starts,
-//! every user and every session has had a small message. The load ends after SECONDS or MESSAGES, whichever comes first.
-//! Built with `rustc -O` by tests/bench/run; standard library only.
+//! | name | default | |
+//! | --- | ---: | --- |
+//! | `sessions` | 1 | threads, each with one connection, pipelined as Postfix does it (RFC 2920) |
+//! | `seconds` | 1 | the load ends after these, or after so many `messages`, whichever comes first |
+//! | `messages` | 1000000000 | |
+//! | `size` | 4096 | bytes of a message |
+//! | `users` | 1 | user0, user1 ...; one after the other |
+//! | `recipients` | 1 | of each message: this user and those that follow |
+//! | `rate` | 0 | 0: a session sends when its last message was answered (closed loop); else messages a second, each sent at a time that was fixed before (open loop), by whichever session is free |
+//! | `warm` | 1 | 1: before the clock starts, every user and every session has had a small message |
+//!
+//! Latencies are milliseconds: of a closed loop from the first command, of an open loop from the planned time, so that
+//! what waits for a session counts. Built with `rustc -O` by tests/bench; standard library only.
 
 use std::env;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Barrier, Mutex};
+use std::sync::{Barrier, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,6 +28,9 @@ struct Plan {
     length: Duration,
     messages: u64,
     users: u64,
+    recipients: u64,
+    rate: f64,
+    warm: bool,
     body: Vec<u8>,
     run: u32,
 }
@@ -28,61 +41,51 @@ struct Session<'a> {
     writer: TcpStream,
 }
 
-static SENT: AtomicU64 = AtomicU64::new(0);
+static TAKEN: AtomicU64 = AtomicU64::new(0);
+static START: OnceLock<Instant> = OnceLock::new();
 
 fn main() {
-    let argument = |at: usize| {
-        env::args()
-            .nth(at)
-            .unwrap_or_else(|| panic!("argument {at} is missing"))
-    };
-    let number = |at: usize| {
-        argument(at)
-            .parse::<u64>()
-            .unwrap_or_else(|_| panic!("argument {at} is no number"))
-    };
     let plan = Plan {
-        address: argument(1),
-        sessions: number(2),
-        length: Duration::from_secs_f64(argument(3).parse().expect("seconds")),
-        messages: number(4),
-        body: body(number(5)),
-        users: number(6),
+        address: env::args().nth(1).expect("the address is missing"),
+        sessions: number("sessions", 1.0) as u64,
+        length: Duration::from_secs_f64(number("seconds", 1.0)),
+        messages: number("messages", 1e9) as u64,
+        users: number("users", 1.0) as u64,
+        recipients: number("recipients", 1.0) as u64,
+        rate: number("rate", 0.0),
+        warm: number("warm", 1.0) > 0.0,
+        body: body(number("size", 4096.0) as usize),
         run: std::process::id(),
     };
-    let start = Barrier::new(usize::try_from(plan.sessions).expect("small") + 1);
+    let ready = Barrier::new(plan.sessions as usize);
     let latencies = Mutex::new(Vec::new());
-    let seconds = thread::scope(|scope| {
+    thread::scope(|scope| {
         for number in 0..plan.sessions {
-            let (plan, start, latencies) = (&plan, &start, &latencies);
+            let (plan, ready, latencies) = (&plan, &ready, &latencies);
             scope.spawn(move || {
-                let mut session = Session::open(plan).unwrap_or_else(|error| fail(&error));
-                for user in
-                    (number..plan.users.max(plan.sessions)).step_by(usize::try_from(plan.sessions).expect("small"))
-                {
-                    session
-                        .send(user % plan.users, "warm-up", b"\r\n.\r\n")
-                        .unwrap_or_else(|error| fail(&error));
-                }
-                start.wait();
-                let mine = session.load(number);
+                let mine = Session::run(plan, number, ready).unwrap_or_else(|error| fail(&error));
                 latencies.lock().expect("no panic under it").extend(mine);
             });
         }
-        start.wait();
-        Instant::now()
-    })
-    .elapsed();
+    });
+    let seconds = START.get().expect("all sessions ran").elapsed();
     let mut latencies = latencies.into_inner().expect("no panic under it");
     latencies.sort_unstable();
     let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize].as_secs_f64() * 1_000.0;
     println!(
-        "{{\"messages\": {}, \"seconds\": {:.3}, \"p50\": {:.2}, \"p99\": {:.2}}}",
+        "{{\"messages\": {}, \"seconds\": {:.4}, \"p50\": {:.3}, \"p99\": {:.3}}}",
         latencies.len(),
         seconds.as_secs_f64(),
         at(0.5),
         at(0.99)
     );
+}
+
+fn number(name: &str, default: f64) -> f64 {
+    let given = env::args().find_map(|word| word.strip_prefix(name)?.strip_prefix('=').map(str::to_owned));
+    given.map_or(default, |text| {
+        text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number"))
+    })
 }
 
 /// Ends the whole run: the other sessions would wait for this one for ever.
@@ -91,15 +94,25 @@ fn fail(error: &io::Error) -> ! {
     std::process::exit(1);
 }
 
-fn body(size: u64) -> Vec<u8> {
+fn body(size: usize) -> Vec<u8> {
     let line = b"The quick brown fox jumps over the lazy dog; 0123456789 and once more.\r\n";
-    let size = usize::try_from(size).expect("it fits");
     let mut body: Vec<u8> = line.iter().copied().cycle().take(size.saturating_sub(600)).collect();
     body.extend_from_slice(b"\r\n.\r\n");
     body
 }
 
 impl Session<'_> {
+    fn run(plan: &Plan, number: u64, ready: &Barrier) -> io::Result<Vec<Duration>> {
+        let mut session = Session::open(plan)?;
+        let warm = if plan.warm { plan.users.max(plan.sessions) } else { 0 };
+        for user in (number..warm).step_by(plan.sessions as usize) {
+            session.send(user % plan.users, 1, "warm-up", b"\r\n.\r\n")?;
+        }
+        ready.wait();
+        let start = *START.get_or_init(Instant::now);
+        session.load(start)
+    }
+
     fn open(plan: &Plan) -> io::Result<Session<'_>> {
         let writer = TcpStream::connect(&plan.address)?;
         writer.set_nodelay(true)?;
@@ -114,40 +127,64 @@ impl Session<'_> {
         Ok(session)
     }
 
-    fn load(&mut self, number: u64) -> Vec<Duration> {
-        let start = Instant::now();
+    fn load(&mut self, start: Instant) -> io::Result<Vec<Duration>> {
+        let plan = self.plan;
         let mut latencies = Vec::new();
-        let mut user = number;
-        while start.elapsed() < self.plan.length && SENT.fetch_add(1, Ordering::Relaxed) < self.plan.messages {
-            let before = Instant::now();
-            self.send(user % self.plan.users, "load", &self.plan.body)
-                .unwrap_or_else(|error| fail(&error));
-            latencies.push(before.elapsed());
-            user += self.plan.sessions;
+        loop {
+            let number = TAKEN.fetch_add(1, Ordering::Relaxed);
+            let planned = start
+                + Duration::from_secs_f64(if plan.rate > 0.0 {
+                    number as f64 / plan.rate
+                } else {
+                    0.0
+                });
+            let over = planned.max(Instant::now()) - start >= plan.length;
+            // An open loop sends all that was planned, late or not.
+            let over = if plan.rate > 0.0 {
+                planned - start >= plan.length
+            } else {
+                over
+            };
+            if over || number >= plan.messages {
+                return Ok(latencies);
+            }
+            thread::sleep(planned.saturating_duration_since(Instant::now()));
+            let since = if plan.rate > 0.0 { planned } else { Instant::now() };
+            self.send(
+                number * plan.recipients % plan.users,
+                plan.recipients,
+                "load",
+                &plan.body,
+            )?;
+            latencies.push(since.elapsed());
         }
-        latencies
     }
 
-    fn send(&mut self, user: u64, what: &str, body: &[u8]) -> io::Result<()> {
+    fn send(&mut self, user: u64, recipients: u64, what: &str, body: &[u8]) -> io::Result<()> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let to = format!("user{user}@example.org");
-        self.writer
-            .write_all(format!("MAIL FROM:<load@example.net>\r\nRCPT TO:<{to}>\r\nDATA\r\n").as_bytes())?;
-        for code in ["250", "250", "354"] {
-            self.expect(code)?;
+        let mut commands = String::from("MAIL FROM:<load@example.net>\r\n");
+        for next in 0..recipients {
+            commands += &format!("RCPT TO:<user{}@example.org>\r\n", (user + next) % self.plan.users);
         }
+        self.writer.write_all((commands + "DATA\r\n").as_bytes())?;
+        for _ in 0..=recipients {
+            self.expect("250")?;
+        }
+        self.expect("354")?;
         let header = format!(
             "Received: from relay.example.net (relay.example.net [192.0.2.1])\r\n\
              \tby mx.example.org (Postfix) with ESMTPS id {number:010};\r\n\tMon, 1 Jan 2024 00:00:00 +0000 (UTC)\r\n\
-             Date: Mon, 1 Jan 2024 00:00:00 +0000\r\nFrom: A Load <load@example.net>\r\nTo: A User <{to}>\r\n\
+             Date: Mon, 1 Jan 2024 00:00:00 +0000\r\nFrom: A Load <load@example.net>\r\n\
+             To: A User <user{user}@example.org>\r\n\
              Subject: {what} {number}\r\nMessage-ID: <{}.{number}@example.net>\r\nMIME-Version: 1.0\r\n\
              Content-Type: text/plain; charset=us-ascii\r\n\r\n",
             self.plan.run
         );
         self.writer.write_all(header.as_bytes())?;
         self.writer.write_all(body)?;
-        self.expect("250")
+        // RFC 2033 §4.2: a reply for each recipient.
+        (0..recipients).try_for_each(|_| self.expect("250"))
     }
 
     fn expect(&mut self, code: &str) -> io::Result<()> {
