@@ -12,7 +12,7 @@ import os
 import subprocess
 import time
 
-from peers import MIB, tool
+from peers import tool
 
 # An MTA's message of a size is header and body; smtp-source counts the body alone.
 HEADER = 300
@@ -42,7 +42,7 @@ def pour(server, load, messages, to="user"):
     return time.monotonic() - begun
 
 
-def round_of(server, load, seconds, most=300 * MIB):
+def round_of(server, load, seconds, most):
     """A round by smtp-source of about so many seconds, and of `most` bytes, with all accounts open before it begins
     (unless they are to be new); copies a second, and microseconds of processor time a copy."""
     if load.fresh:

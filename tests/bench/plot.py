@@ -3,10 +3,10 @@
 import math
 
 WIDTH, HEIGHT = 460, 300
-LEFT, RIGHT, TOP, BOTTOM = 62, 16, 30, 46
+LEFT, RIGHT, TOP, BOTTOM = 66, 34, 46, 46
 
 # Presentation that follows the reader's paper; an image in a page sees no style of that page.
-STYLE = """text{font:12px sans-serif;fill:#333}.grid{stroke:#8888;stroke-width:.5}.frame{fill:none;stroke:#888}
+STYLE = """text{font:12px sans-serif;fill:#555}.grid{stroke:#8888;stroke-width:.5}.frame{fill:none;stroke:#888}
 path,circle{stroke-width:2}.a{stroke:#1f6fb4;fill:none}.b{stroke:#c2570c;fill:none;stroke-dasharray:6 3}
 text.a,circle.a{fill:#1f6fb4;stroke:none}text.b,circle.b{fill:#c2570c;stroke:none}
 @media(prefers-color-scheme:dark){text{fill:#ccc}.a{stroke:#6cb6ff}.b{stroke:#f0883e}
@@ -19,8 +19,14 @@ def decades(values):
     return low, max(high, low + 1)
 
 
-def label(power):
-    return f"{10**power:,}" if power >= 0 else f"{10.0**power:.{-power}f}"
+def marks(low, high):
+    """Where an axis has a line and a label: the powers of ten, and more between them where they are few."""
+    steps = (1, 2, 5) if high - low <= 2 else (1,)
+    return [value for power in range(low, high + 1) for step in steps if (value := step * 10.0**power) <= 10**high]
+
+
+def label(value):
+    return f"{value:,.0f}" if value >= 1 else f"{value:g}"
 
 
 def svg(title, across, up, lines):
@@ -35,14 +41,14 @@ def svg(title, across, up, lines):
         f"<title>{title}</title><style>{STYLE}</style>",
         f'<text x="{LEFT}" y="18" font-weight="bold">{title}</text>',
     ]
-    for power in range(x0, x1 + 1):
-        x = place_x(10**power)
+    for value in marks(x0, x1):
+        x = place_x(value)
         out.append(f'<path class="grid" d="M{x:.1f} {TOP}V{TOP + high}"/>')
-        out.append(f'<text x="{x:.1f}" y="{TOP + high + 16}" text-anchor="middle">{label(power)}</text>')
-    for power in range(y0, y1 + 1):
-        y = place_y(10**power)
+        out.append(f'<text x="{x:.1f}" y="{TOP + high + 16}" text-anchor="middle">{label(value)}</text>')
+    for value in marks(y0, y1):
+        y = place_y(value)
         out.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{LEFT + wide}"/>')
-        out.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{label(power)}</text>')
+        out.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{label(value)}</text>')
     out.append(f'<rect class="frame" x="{LEFT}" y="{TOP}" width="{wide}" height="{high}"/>')
     out.append(f'<text x="{LEFT + wide / 2}" y="{HEIGHT - 8}" text-anchor="middle">{across}</text>')
     out.append(f'<text transform="translate(14 {TOP + high / 2}) rotate(-90)" text-anchor="middle">{up}</text>')
@@ -50,8 +56,8 @@ def svg(title, across, up, lines):
         placed = [(place_x(x), place_y(y)) for x, y in line]
         out.append(f'<path class="{kind}" d="M{"L".join(f"{x:.1f} {y:.1f}" for x, y in placed)}"/>')
         out.extend(f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in placed)
-        row = TOP + 16 + 16 * "ab".index(kind)
-        out.append(f'<text class="{kind}" x="{LEFT + 8}" y="{row}">{name}</text>')
+        anchor, x = {"a": ("start", LEFT), "b": ("end", LEFT + wide)}[kind]
+        out.append(f'<text class="{kind}" x="{x}" y="{TOP - 8}" text-anchor="{anchor}">{name}</text>')
     return "\n".join([*out, "</svg>", ""])
 
 
