@@ -52,7 +52,7 @@ def round_of(server, load, seconds, most):
         rounds, messages = None, load.users
         pour(server, load, messages)
     else:
-        first = max(load.sessions, min(64, most // load.size // 8))
+        first = max(load.sessions, min(64 // load.recipients, most // load.size // 8))
         pour(server, load, first)
         rate = first / pour(server, load, first)
         rounds, messages = 1, max(first, int(min(rate * seconds, most / load.size / load.recipients)))
