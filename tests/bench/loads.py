@@ -1,4 +1,4 @@
-"""What tests/bench sends: by Postfix's smtp-source where it can, by load.rs where it cannot; and the bare loop of disk.rs.
+"""What tests/bench sends, by Postfix's smtp-source where it can and by load.rs where not; and the bare loop of disk.rs.
 
 smtp-source speaks LMTP without pipelining and tells no latencies; of addresses it knows one, numbered ones for the
 recipients of a message (-r), and numbered ones that go on from message to message (-N). It is a program of its own that

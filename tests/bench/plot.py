@@ -37,7 +37,7 @@ def svg(title, across, up, lines):
     place_x = lambda x: LEFT + wide * (math.log10(x) - x0) / (x1 - x0)
     place_y = lambda y: TOP + high * (1 - (math.log10(y) - y0) / (y1 - y0))
     out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" role="img">',
         f"<title>{title}</title><style>{STYLE}</style>",
         f'<text x="{LEFT}" y="18" font-weight="bold">{title}</text>',
     ]
