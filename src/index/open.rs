@@ -17,6 +17,8 @@ pub(super) const BUSY: Duration = Duration::from_secs(10);
 pub struct Index {
     pub(super) connection: Connection,
     path: PathBuf,
+    /// Of commits, as it is set now; none before the first.
+    durability: Option<Durability>,
     made: Made,
     unclean: bool,
     lacking: bool,
@@ -147,6 +149,7 @@ impl Index {
         Ok(Index {
             connection,
             path: path.to_owned(),
+            durability: None,
             made,
             unclean,
             lacking,
@@ -202,9 +205,12 @@ impl Index {
             Durability::Process => "NORMAL",
             Durability::Power => "FULL",
         };
-        self.connection
-            .pragma_update(None, "synchronous", level)
-            .map_err(IndexError::at(&self.path))?;
+        if self.durability != Some(durability) {
+            self.connection
+                .pragma_update(None, "synchronous", level)
+                .map_err(IndexError::at(&self.path))?;
+            self.durability = Some(durability);
+        }
         let inner = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -387,6 +393,10 @@ fn prepare(connection: &mut Connection, path: &Path) -> Result<Made, IndexError>
     let failed = || IndexError::at(path);
     connection.busy_timeout(BUSY).map_err(failed())?;
     connection.set_prepared_statement_cache_capacity(64);
+    // Else a statement that a partial index might serve is compiled anew for each value that is bound.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map_err(failed())?;
     let known = schema::version(connection).map_err(failed())?;
     if known == 0 {
         // An account of few messages has more tables than pages full, and a delivery touches eight

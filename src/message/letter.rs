@@ -120,10 +120,12 @@ impl Letter {
     pub fn write_to(&self, to: &mut impl Write) -> io::Result<()> {
         to.write_all(&self.trace)?;
         let mut reader = self.message.reader();
+        // A small message is read at once, and the end of it with one byte more.
+        let piece = usize::try_from(self.message.lines().size).map_or(CHUNK, |size| CHUNK.min(size + 1));
         if self.message.all_crlf() {
-            return write_lf(reader, to);
+            return write_lf(reader, to, piece);
         }
-        let mut buffer = vec![0; CHUNK];
+        let mut buffer = vec![0; piece];
         loop {
             match read_some(&mut reader, &mut buffer)? {
                 0 => return Ok(()),

@@ -98,10 +98,10 @@ pub(super) fn to_crlf(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Writes bytes all of whose lines end in CRLF with LF alone. Other CRs stay.
-pub(super) fn write_lf(mut from: impl Read, to: &mut impl Write) -> io::Result<()> {
-    let mut input = vec![0; CHUNK];
-    let mut output = Vec::with_capacity(CHUNK + 1);
+/// Writes bytes all of whose lines end in CRLF with LF alone, so many at a time. Other CRs stay.
+pub(super) fn write_lf(mut from: impl Read, to: &mut impl Write, piece: usize) -> io::Result<()> {
+    let mut input = vec![0; piece];
+    let mut output = Vec::with_capacity(piece + 1);
     let mut held = false;
     loop {
         let length = read_some(&mut from, &mut input)?;
@@ -200,7 +200,7 @@ mod tests {
             let mut count = LineCount::default();
             count.feed(text.as_bytes());
             let (mut stored, mut sent) = (Vec::new(), Vec::new());
-            write_lf(Pieces(text.as_bytes(), size), &mut stored).unwrap();
+            write_lf(Pieces(text.as_bytes(), size), &mut stored, CHUNK).unwrap();
             prop_assert_eq!(stored.len() as u64, count.size - count.crlf);
             if count.all_crlf() {
                 write_crlf(Pieces(&stored, size), &mut sent).unwrap();

@@ -20,6 +20,8 @@ mod strings;
 use std::io;
 use std::ops::Range;
 
+use memchr::memchr;
+
 use super::decode::date;
 use super::header::Header;
 use super::intake::Scanned;
@@ -234,14 +236,18 @@ impl Form {
 
 /// Takes the CR away from each CRLF.
 fn without_cr(bytes: &mut Vec<u8>) {
-    let mut kept = 0;
-    for at in 0..bytes.len() {
-        if bytes[at] != b'\r' || bytes.get(at + 1) != Some(&b'\n') {
-            bytes[kept] = bytes[at];
-            kept += 1;
-        }
+    let (mut kept, mut start) = (0, 0);
+    while let Some(found) = memchr(b'\n', &bytes[start..]) {
+        let end = start + found;
+        let line = end - usize::from(end > start && bytes[end - 1] == b'\r');
+        bytes.copy_within(start..line, kept);
+        kept += line - start;
+        bytes[kept] = b'\n';
+        kept += 1;
+        start = end + 1;
     }
-    bytes.truncate(kept);
+    bytes.copy_within(start.., kept);
+    bytes.truncate(kept + bytes.len() - start);
 }
 
 #[cfg(test)]

@@ -19,6 +19,9 @@ use crate::message::{Letter, Written};
 use super::kept::Hashing;
 use super::lock;
 
+/// Bytes that are written at a time; a smaller letter is written at once.
+const PIECE: usize = 64 * 1024;
+
 /// Makes the file of a letter at `path`, durable but for its name; answers what the file system says
 /// of it and the SHA-256 of its bytes. `create` makes an empty file there.
 pub(super) fn write(
@@ -61,7 +64,8 @@ fn fill(
     internal_date: Option<i64>,
 ) -> Result<[u8; 32], DiskError> {
     let failed = || DiskError::at("write", path);
-    let mut writer = Hashing::new(BufWriter::with_capacity(64 * 1024, file));
+    let piece = usize::try_from(letter.stored_size()).map_or(PIECE, |size| PIECE.min(size));
+    let mut writer = Hashing::new(BufWriter::with_capacity(piece, file));
     letter.write_to(&mut writer).map_err(failed())?;
     let digest = writer.finish().map_err(failed())?;
     if let Some(date) = internal_date {

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::index::{Durability, FileRow, Index, MailboxRow, MessageRow, NewContent, Step, Transaction};
@@ -62,6 +62,8 @@ struct StagedFile {
     size: u64,
     content: NewContent,
     written: i64,
+    /// Whether it has left `tmp/` for its mailbox.
+    gone: AtomicBool,
 }
 
 /// Removes a file in `tmp/` where writing it failed.
@@ -77,8 +79,9 @@ impl Drop for Unfinished {
 
 impl Drop for StagedFile {
     fn drop(&mut self) {
-        // Published, it is gone from `tmp/` already.
-        let _ = fs::remove_file(&self.path);
+        if !self.gone.load(Ordering::Relaxed) {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -147,6 +150,7 @@ impl<'account> LocalStaged<'account> {
             content,
             // INTERNALDATE is the file's time, so that an index made anew says the same.
             written: metadata.mtime(),
+            gone: AtomicBool::new(false),
         };
         let files = StagedFiles {
             message: file,
@@ -199,6 +203,9 @@ struct Boxes<'batch> {
     lists: &'batch mut Lists,
 }
 
+/// What became of the deliveries of a batch, in its order.
+type Results = Vec<Result<Published, StoreError>>;
+
 /// A copy whose file lies in its mailbox, before its row is written.
 struct Placed<'batch> {
     /// The delivery's place in the batch.
@@ -213,7 +220,7 @@ struct Placed<'batch> {
 }
 
 impl LocalAccount {
-    fn publish_batch(&self, index: &mut Index, batch: &[Arc<Ticket>]) -> Vec<Result<Published, StoreError>> {
+    fn publish_batch(&self, index: &mut Index, batch: &[Arc<Ticket>]) -> Results {
         let published = self.publish(index, batch);
         published.unwrap_or_else(|error| vec![Err(error); batch.len()])
     }
@@ -239,16 +246,27 @@ impl LocalAccount {
 
     /// Publishes a batch; the results are in its order. An error is one that met all of it
     /// before anything was durable.
-    pub(super) fn publish(
-        &self,
-        index: &mut Index,
-        batch: &[Arc<Ticket>],
-    ) -> Result<Vec<Result<Published, StoreError>>, StoreError> {
+    pub(super) fn publish(&self, index: &mut Index, batch: &[Arc<Ticket>]) -> Result<Results, StoreError> {
+        self.catch_up(index)?;
+        if let Some(results) = self.publish_unless_undone(index, batch)? {
+            return Ok(results);
+        }
         self.catch_up_with_all(index)?;
+        // Else another process died just now; the next try takes in what it left.
+        let published = self.publish_unless_undone(index, batch)?;
+        published.ok_or_else(|| StoreError::UnderWay {
+            user: self.user.clone(),
+        })
+    }
+
+    // Does nothing where a publication before did not come to its end.
+    fn publish_unless_undone(&self, index: &mut Index, batch: &[Arc<Ticket>]) -> Result<Option<Results>, StoreError> {
         let targets = batch.iter().flat_map(|ticket| &ticket.publication.targets);
         let mut lists = self.lock_lists(targets.map(|target| &target.mailbox));
         let transaction = index.begin(Durability::Process)?;
-        let mark = self.begin_publication(&transaction)?;
+        let Some(mark) = self.begin_publication(&transaction)? else {
+            return Ok(None);
+        };
         let mut boxes = Boxes {
             rows: BTreeMap::new(),
             lists: &mut lists,
@@ -282,7 +300,7 @@ impl LocalAccount {
             (quota, &copy.mailbox, &copy.file, copy.staged.size)
         });
         self.grow_maildirsize(index, copies);
-        Ok(results)
+        Ok(Some(results))
     }
 
     /// Moves the copies of one delivery into their mailboxes. Answers the earlier
@@ -438,7 +456,9 @@ impl LocalAccount {
             },
         };
         let to = folder.path().join(seen.relative_path());
-        self.move_or_link(&staged.path, &folder.tmp(), &to, last)?;
+        if self.move_or_link(&staged.path, &folder.tmp(), &to, last)? {
+            staged.gone.store(true, Ordering::Relaxed);
+        }
         placed.push(Placed {
             at,
             ticket,
@@ -452,14 +472,14 @@ impl LocalAccount {
     }
 
     // The last copy is the staged file itself, the others are links to it. Where the
-    // file system has no links, or the folder lies on another, the bytes are copied.
-    pub(super) fn move_or_link(&self, staged: &Path, tmp: &Path, to: &Path, last: bool) -> Result<(), DiskError> {
+    // file system has no links, or the folder lies on another, the bytes are copied. Answers whether it was moved.
+    pub(super) fn move_or_link(&self, staged: &Path, tmp: &Path, to: &Path, last: bool) -> Result<bool, DiskError> {
         let disk = &self.options.disk;
         let moved = match last {
             true => disk.rename_new(staged, to),
             false => fs::hard_link(staged, to).map_err(DiskError::at("link a message to", to)),
         };
-        let Err(error) = moved else { return Ok(()) };
+        let Err(error) = moved else { return Ok(last) };
         use rustix::io::Errno;
         let code = error.source.raw_os_error().map(Errno::from_raw_os_error);
         let elsewhere = [Errno::XDEV, Errno::PERM, Errno::OPNOTSUPP, Errno::MLINK, Errno::NOSYS];
@@ -484,7 +504,7 @@ impl LocalAccount {
         if copied.is_err() {
             let _ = fs::remove_file(&copy);
         }
-        copied
+        copied.map(|()| false)
     }
 
     // The lines of Dovecot's lists, one flush for each.

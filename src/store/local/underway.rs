@@ -46,23 +46,23 @@ impl LocalAccount {
         Ok(transaction.fact(FACT)?.is_some() != self.mark())
     }
 
-    /// Turns the mark: from here on, until [`settle`] is committed, the index may lack files. Answers how it stands now.
-    pub(super) fn begin_publication(&self, transaction: &Transaction<'_>) -> Result<bool, StoreError> {
-        let mark = self.mark();
-        // Another process died just now; the next try takes in what it left.
-        if transaction.fact(FACT)?.is_some() != mark {
-            return Err(StoreError::UnderWay {
-                user: self.user.clone(),
-            });
-        }
+    /// Turns the mark: from here on, until [`settle`] is committed, the index may lack files. Answers how it stands now;
+    /// none, and it is not turned, where a publication before did not come to its end.
+    pub(super) fn begin_publication(&self, transaction: &Transaction<'_>) -> Result<Option<bool>, StoreError> {
+        let settled = transaction.fact(FACT)?.is_some();
         let path = self.mark_path();
         let mut options = OpenOptions::new();
         options.write(true).create(true).mode(self.options.disk.file_mode);
         // The home may be one in which its owner works: no link is followed, no FIFO waited for.
         options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
-        let turned = options.open(&path).and_then(|file| file.set_len(u64::from(!mark)));
-        turned.map_err(DiskError::at("mark", path))?;
-        Ok(!mark)
+        let turned = options.open(&path).and_then(|file| {
+            if (file.metadata()?.len() == 1) != settled {
+                return Ok(None);
+            }
+            file.set_len(u64::from(!settled))?;
+            Ok(Some(!settled))
+        });
+        Ok(turned.map_err(DiskError::at("mark", path))?)
     }
 
     // Nobody turns it but who has the write lock.
