@@ -139,12 +139,30 @@ impl Index {
     /// # Errors
     /// [`IndexError`]; nothing is changed then.
     pub fn open(path: &Path) -> Result<Index, IndexError> {
+        Index::open_at(path, None)
+    }
+
+    /// As [`Index::open`], without a flush: for a new account, all of which is flushed together before anything is
+    /// promised of it.
+    ///
+    /// # Errors
+    /// [`IndexError`]; nothing is changed then.
+    pub fn open_unflushed(path: &Path) -> Result<Index, IndexError> {
+        Index::open_at(path, Some("OFF"))
+    }
+
+    fn open_at(path: &Path, synchronous: Option<&str>) -> Result<Index, IndexError> {
         refuse_network(path)?;
         let mut log = path.as_os_str().to_owned();
         log.push("-wal");
         let unclean = Path::new(&log).exists();
         let lacking = unclean && is_blanked(Path::new(&log));
         let mut connection = Connection::open(path).map_err(IndexError::at(path))?;
+        if let Some(synchronous) = synchronous {
+            // Until the first transaction.
+            let set = connection.pragma_update(None, "synchronous", synchronous);
+            set.map_err(IndexError::at(path))?;
+        }
         let made = prepare(&mut connection, path)?;
         Ok(Index {
             connection,

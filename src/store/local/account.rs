@@ -29,6 +29,8 @@ use crate::store::{
 
 /// The name of the index in its folder.
 pub(super) const INDEX: &str = "index.sqlite";
+/// The fact that names the last start of the machine at which an account was whole.
+const BOOT: &str = "boot";
 
 /// An open account.
 #[derive(Debug)]
@@ -65,11 +67,13 @@ impl LocalAccount {
     pub(super) fn open(options: &Arc<Options>, user: &str, home: &Path) -> Result<LocalAccount, StoreError> {
         let folders = Folders::new(home.join(&options.maildir));
         let index_folder = index_folder(options, user, home);
-        options.disk.make_folder(&index_folder)?;
-        let founding = Founding::of(options, &folders);
-        founding.make_folders(&folders)?;
         let index_path = index_folder.join(INDEX);
-        let (index, identity) = mending::open_sound(user, &index_path)?;
+        let founding = Founding::of(options, &folders, &index_path);
+        founding.options.disk.make_folder(&index_folder)?;
+        founding.make_folders(&folders)?;
+        let (index, identity) = mending::open_sound(user, &index_path, founding.way_to_open())?;
+        // Whether it is damaged is found below.
+        let founded = index.fact(BOOT).is_ok_and(|boot| boot.is_some());
         let mut account = LocalAccount {
             user: user.to_owned(),
             options: founding.options.clone(),
@@ -88,8 +92,11 @@ impl LocalAccount {
             index_path,
             closing: Mutex::default(),
         };
-        account.sound(|| account.recover(&mut lock(&account.index)))?;
-        founding.finish(&account)?;
+        let starts = account.sound(|| account.recover(&mut lock(&account.index)))?;
+        founding.finish(&account, founded)?;
+        if starts {
+            account.sound(|| note_boot(&mut lock(&account.index)))?;
+        }
         account.options = options.clone();
         Ok(account)
     }
@@ -102,22 +109,21 @@ impl LocalAccount {
 
     /// Makes good what an index can have missed: one that is new knows nothing, one that
     /// was last open before the machine started, or whose log was blanked, may have lost its
-    /// last commits, and one that was not closed may lack the last files of a process that was killed.
-    pub(super) fn recover(&self, index: &mut Index) -> Result<(), StoreError> {
+    /// last commits, and one that was not closed may lack the last files of a process that was killed. Answers whether
+    /// the start of the machine is still to be noted.
+    pub(super) fn recover(&self, index: &mut Index) -> Result<bool, StoreError> {
         let boot = Boot::now();
-        let same = index.fact("boot")?.is_some_and(|last| boot.is(&last));
+        let same = index.fact(BOOT)?.is_some_and(|last| boot.is(&last));
         if !index.is_fresh() && same && !index.is_lacking() {
             if index.is_unclean() || index.is_migrated() {
                 self.reconcile_all(index, false)?;
             }
-            return self.read_unread(index);
+            self.read_unread(index)?;
+            return Ok(false);
         }
         self.reconcile_all(index, true)?;
         self.read_unread(index)?;
-        let transaction = index.begin(Durability::Process)?;
-        transaction.put_fact("boot", &boot.0)?;
-        transaction.commit()?;
-        Ok(())
+        Ok(true)
     }
 
     /// Makes good what a commit that failed left out.
@@ -426,6 +432,13 @@ impl From<MailboxRow> for MailboxStatus {
             counts: row.counts,
         }
     }
+}
+
+/// Notes of a new index, or of one that the machine's start may have taken something from, that it is whole.
+pub(super) fn note_boot(index: &mut Index) -> Result<(), StoreError> {
+    let transaction = index.begin(Durability::Process)?;
+    transaction.put_fact(BOOT, &Boot::now().0)?;
+    Ok(transaction.commit()?)
 }
 
 /// Where the index of an account lies.

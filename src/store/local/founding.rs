@@ -1,12 +1,16 @@
-//! The mailboxes that a new account gets beside INBOX.
+//! A new account, and the mailboxes that it gets beside INBOX.
 //!
-//! They are made in one go and flushed once, since the first delivery waits for them: INBOX last, so
-//! that an account whose making was interrupted is still new.
+//! All of it, index and folders, is made in one go and flushed once, since the first delivery waits for it. INBOX comes
+//! last, so that an account whose making was interrupted is still new. Until its index names a start of the machine it
+//! may not be flushed, and whoever opens it flushes it: another process may be about to, or have died.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::index::Durability;
+use crate::index::{Durability, Index, IndexError};
 use crate::mail::{MailboxName, SpecialUse};
 use crate::maildir::{Disk, Folders, Marks, Subscriptions};
 use crate::store::StoreError;
@@ -22,31 +26,48 @@ pub(super) struct Founding {
     /// Those it is opened with: a new one's, with no flush for each step.
     pub(super) options: Arc<Options>,
     new: bool,
+    /// Whether no step is flushed by itself.
+    at_once: bool,
     fsync: bool,
 }
 
 impl Founding {
-    pub(super) fn of(options: &Arc<Options>, folders: &Folders) -> Founding {
-        let new = !options.create.is_empty() && !folders.folder(&MailboxName::inbox()).exists();
+    pub(super) fn of(options: &Arc<Options>, folders: &Folders, index: &Path) -> Founding {
+        let new = !folders.folder(&MailboxName::inbox()).exists();
+        // An index that was there before says of the start of the machine what is not true of new folders.
+        let at_once = new && !index.exists();
         let fsync = options.disk.fsync;
         let disk = Disk {
-            fsync: fsync && !new,
+            fsync: fsync && !at_once,
             ..options.disk
         };
-        let options = match new {
+        let options = match at_once {
             true => Arc::new(Options {
                 disk,
                 ..Options::clone(options)
             }),
             false => options.clone(),
         };
-        Founding { options, new, fsync }
+        Founding {
+            options,
+            new,
+            at_once,
+            fsync,
+        }
+    }
+
+    /// How its index is opened.
+    pub(super) fn way_to_open(&self) -> impl FnOnce(&Path) -> Result<Index, IndexError> + use<> {
+        match self.at_once {
+            true => Index::open_unflushed,
+            false => Index::open,
+        }
     }
 
     pub(super) fn make_folders(&self, folders: &Folders) -> Result<(), StoreError> {
         let disk = &self.options.disk;
         let inbox = MailboxName::inbox();
-        if self.new {
+        if self.new && !self.options.create.is_empty() {
             for name in self.options.create.iter().filter(|name| !name.is_inbox()) {
                 folders.create(disk, name)?;
             }
@@ -60,18 +81,31 @@ impl Founding {
         Ok(())
     }
 
-    /// Once the mailboxes are numbered.
-    pub(super) fn finish(&self, account: &LocalAccount) -> Result<(), StoreError> {
-        if !self.new {
-            return Ok(());
+    /// Once the mailboxes are numbered; `founded`: whether the index named a start of the machine when it was opened.
+    pub(super) fn finish(&self, account: &LocalAccount, founded: bool) -> Result<(), StoreError> {
+        if self.new && !self.options.create.is_empty() {
+            self.give_uses(account)?;
+            account.note_subscriptions()?;
         }
-        self.give_uses(account)?;
-        account.note_subscriptions()?;
+        if self.at_once || !founded {
+            self.flush(account)?;
+        }
+        Ok(())
+    }
+
+    fn flush(&self, account: &LocalAccount) -> Result<(), StoreError> {
         let disk = Disk {
             fsync: self.fsync,
             ..self.options.disk
         };
-        Ok(disk.flush_file_system(account.folders.folder(&MailboxName::inbox()).path())?)
+        let inbox = account.folders.folder(&MailboxName::inbox());
+        disk.flush_file_system(inbox.path())?;
+        let device = |path: &Path| fs::metadata(path).ok().map(|found| found.dev());
+        let beside = account.index_path.parent().unwrap_or(Path::new("."));
+        if device(beside) != device(inbox.path()) {
+            disk.flush_file_system(beside)?;
+        }
+        Ok(())
     }
 
     fn give_uses(&self, account: &LocalAccount) -> Result<(), StoreError> {

@@ -17,7 +17,7 @@ use crate::mail::Cause;
 use crate::maildir::DiskError;
 use crate::store::StoreError;
 
-use super::account::LocalAccount;
+use super::account::{LocalAccount, note_boot};
 use super::lock;
 
 /// What is put behind the name of an index that was set aside.
@@ -26,10 +26,16 @@ const DAMAGED: &str = ".damaged";
 /// Device and inode of an index.
 type Identity = (u64, u64);
 
-/// Opens an index; one that is damaged is set aside for a new one.
-pub(super) fn open_sound(user: &str, path: &Path) -> Result<(Index, Identity), StoreError> {
+/// Opens an index in this way; one that is damaged is set aside for a new one.
+pub(super) fn open_sound(
+    user: &str,
+    path: &Path,
+    way: impl FnOnce(&Path) -> Result<Index, IndexError>,
+) -> Result<(Index, Identity), StoreError> {
     let shared = lock_folder(path, FlockOperation::LockShared)?;
-    let opened = open(path);
+    let opened = way(path)
+        .map_err(StoreError::from)
+        .and_then(|index| identified(index, path));
     drop(shared);
     match opened {
         Err(error) if error.is_damaged() => {
@@ -48,7 +54,10 @@ pub(super) fn open_sound(user: &str, path: &Path) -> Result<(Index, Identity), S
 }
 
 fn open(path: &Path) -> Result<(Index, Identity), StoreError> {
-    let index = Index::open(path)?;
+    identified(Index::open(path)?, path)
+}
+
+fn identified(index: Index, path: &Path) -> Result<(Index, Identity), StoreError> {
     let metadata = fs::metadata(path).map_err(DiskError::at("examine", path))?;
     Ok((index, (metadata.dev(), metadata.ino())))
 }
@@ -157,7 +166,10 @@ impl LocalAccount {
 
     /// Puts a new index in the place of this one, which is damaged.
     pub(super) fn mend(&self, index: &mut Index, damage: &StoreError) -> Result<(), StoreError> {
-        let mended = self.replace(index, damage).and_then(|()| self.recover(index));
+        let mended = self.replace(index, damage).and_then(|()| match self.recover(index)? {
+            true => note_boot(index),
+            false => Ok(()),
+        });
         mended.inspect_err(|error| {
             tracing::error!(user = %self.user, cause = %Cause::of(error), "cannot make a damaged index anew");
         })
