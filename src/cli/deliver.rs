@@ -59,11 +59,8 @@ pub(super) fn run(file: Option<&Path>, arguments: &Arguments) -> Result<u8, Faul
     rooms::become_owner(&config, &found.home)?;
     let sorter = rooms::sorter(&config)?;
     let message = read(&config, arguments.file.as_deref())?;
-    let parcel = Parcel {
-        envelope: envelope(arguments, &found.addresses, &message)?,
-        message,
-        id: DeliveryId::new(),
-    };
+    let envelope = envelope(arguments, &found.addresses, &message)?;
+    let parcel = Parcel::new(message, envelope, DeliveryId::new());
     let recipient = &parcel.envelope.recipients[0];
     let keep_in = keep_in(&config, arguments.mailbox.as_deref());
     let (outcome, errands) = match config.limits.message_size {

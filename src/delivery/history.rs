@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::mail::{Cause, Deferral, MailboxName, Outcome, Refusal};
-use crate::message::{kept_id, message_ids};
+use crate::message::kept_id;
 use crate::sieve::{Action, Evaluation, FolderError, Note, Origin, Plan};
 use crate::store::{Account, ActionKind, ActionResult, Ending, PastAction, PastDelivery, Record, Target};
 
@@ -269,18 +269,15 @@ pub(super) fn write(account: &dyn Account, record: &Record) {
 
 fn whole(delivery: &Delivery<'_>, ending: Ending, actions: Vec<PastAction>) -> Record {
     let Delivery { parcel, recipient, .. } = delivery;
-    let header = parcel.message.header();
-    let id = header.first("Message-ID");
-    let id = id.and_then(|field| message_ids(&field.unfolded()).into_iter().next());
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Record::Whole(Box::new(PastDelivery {
         id: parcel.id.clone(),
-        queue_id: parcel.queue_id(),
+        queue_id: parcel.queue_id().map(str::to_owned),
         time: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
         reverse_path: parcel.envelope.reverse_path.to_string(),
         recipient: recipient.address.to_string(),
         original: recipient.original.as_ref().map(ToString::to_string),
-        message_id: id.map(|id| kept_id(&id)).filter(|id| !id.is_empty()),
+        message_id: parcel.message.message_id().map(kept_id).filter(|id| !id.is_empty()),
         size: parcel.message.size(),
         ending,
         actions,

@@ -37,7 +37,7 @@ mod wishes;
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::directory::{Directory, Found};
 use crate::mail::{Address, DeliveryId, Envelope, MailboxName, Outcome, Protocol, Recipient, Refusal, ReversePath};
@@ -121,6 +121,7 @@ pub struct Parcel {
     pub envelope: Envelope,
     /// The id of this delivery.
     pub id: DeliveryId,
+    queue_id: OnceLock<Option<String>>,
 }
 
 /// The sorting table: all that deliveries share. One for a process.
@@ -150,14 +151,29 @@ pub(crate) struct Delivery<'a> {
 }
 
 impl Parcel {
-    /// The id under which the MTA has the message in its queue: it said so, or wrote it into its Received field.
+    /// A message, its envelope and the id of its delivery.
     #[must_use]
-    pub fn queue_id(&self) -> Option<String> {
+    pub fn new(message: Message, envelope: Envelope, id: DeliveryId) -> Parcel {
+        Parcel {
+            message,
+            envelope,
+            id,
+            queue_id: OnceLock::new(),
+        }
+    }
+
+    /// The id under which the MTA has the message in its queue: it said so, or wrote it into its Received field. The
+    /// field is read once for all recipients.
+    #[must_use]
+    pub fn queue_id(&self) -> Option<&str> {
         let client = &self.envelope.client;
-        // Who pipes a message to us has written the topmost field, and does not tell his name.
-        let host = (client.protocol != Protocol::Pipe).then_some(client.helo.as_str());
-        let told = client.forwarded.queue_id.clone();
-        told.or_else(|| queue_id(self.message.header(), host))
+        let read = || {
+            // Who pipes a message to us has written the topmost field, and does not tell his name.
+            let host = (client.protocol != Protocol::Pipe).then_some(client.helo.as_str());
+            queue_id(self.message.header(), host)
+        };
+        let told = client.forwarded.queue_id.as_deref();
+        told.or_else(|| self.queue_id.get_or_init(read).as_deref())
     }
 }
 
@@ -232,6 +248,19 @@ impl Sorter {
             Ok(None) => Ok(found),
             Ok(Some(outcome)) => Err(outcome),
             Err(failure) => Err(self.outcome_of(failure, &found)),
+        }
+    }
+
+    /// What [`Sorter::resolve`] answers, where that takes no file and no waiting; none where it may.
+    #[must_use]
+    pub fn resolve_at_once(&self, address: &Address) -> Option<Result<Found, Outcome>> {
+        if !self.directory.answers_at_once() {
+            return None;
+        }
+        match self.directory.find(address).ok()? {
+            None => Some(Err(Outcome::Refused(Refusal::UnknownUser))),
+            // Whether there is room is known to the index alone.
+            Some(found) => (!found.quota.is_limited()).then_some(Ok(found)),
         }
     }
 

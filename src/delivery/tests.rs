@@ -69,17 +69,6 @@ impl Site {
             confined: None,
         };
         change(&mut options);
-        let directory = directory::Options {
-            source: directory::Source::Static {
-                users: None,
-                passwords: None,
-            },
-            domains: vec!["example.org".to_owned()],
-            delimiters: "+".to_owned(),
-            case_sensitive: false,
-            postmaster: None,
-            quota: Quota::default(),
-        };
         let submission = submission::Options {
             route: Route::Sendmail(sendmail),
             tls: Tls::None,
@@ -96,26 +85,23 @@ impl Site {
             ..StoreOptions::default()
         });
         let sorter = Sorter::new(
-            directory::open(&directory, &path).unwrap(),
+            directory::open(&residents(Quota::default()), &path).unwrap(),
             Arc::new(store),
             Engine::new(sieve::Options::default()),
             Submitter::new(submission),
             options,
         );
         let recipient = Recipient::new(address("ann@example.org"));
-        let parcel = Parcel {
-            message: Message::from_bytes(CAME),
-            envelope: Envelope {
-                reverse_path: ReversePath::Address(address("bob@example.com")),
-                recipients: vec![recipient],
-                others: 0,
-                smtputf8: false,
-                dsn: MessageDsn::default(),
-                prdr: false,
-                client: Client::new("mta", None, Protocol::Lmtp),
-            },
-            id: DeliveryId::new(),
+        let envelope = Envelope {
+            reverse_path: ReversePath::Address(address("bob@example.com")),
+            recipients: vec![recipient],
+            others: 0,
+            smtputf8: false,
+            dsn: MessageDsn::default(),
+            prdr: false,
+            client: Client::new("mta", None, Protocol::Lmtp),
         };
+        let parcel = Parcel::new(Message::from_bytes(CAME), envelope, DeliveryId::new());
         let found = Found {
             user: "ann@example.org".to_owned(),
             home: path.join("ann"),
@@ -400,6 +386,38 @@ fn each_action_gets_its_edition() {
         (1, 1, 0)
     );
     site.check();
+}
+
+fn residents(quota: Quota) -> directory::Options {
+    directory::Options {
+        source: directory::Source::Static {
+            users: None,
+            passwords: None,
+        },
+        domains: vec!["example.org".to_owned()],
+        delimiters: "+".to_owned(),
+        case_sensitive: false,
+        postmaster: None,
+        quota,
+    }
+}
+
+#[test]
+fn who_lives_here_is_told_at_once_unless_there_must_be_room() {
+    let mut site = Site::new();
+    let (ann, nobody) = (address("ann+x@example.org"), address("ann@example.com"));
+    for to in [&ann, &nobody] {
+        let told = site.sorter.resolve_at_once(to).unwrap();
+        assert_eq!(told.ok(), site.sorter.resolve(to, &ReversePath::Null, 0).ok());
+    }
+    let limited = Quota {
+        bytes: Some(1),
+        ..Quota::default()
+    };
+    site.sorter.directory = directory::open(&residents(limited), site.folder.path()).unwrap();
+    assert!(site.sorter.resolve_at_once(&ann).is_none());
+    let told = site.sorter.resolve_at_once(&nobody);
+    assert!(matches!(told, Some(Err(Outcome::Refused(Refusal::UnknownUser)))));
 }
 
 #[test]

@@ -137,6 +137,10 @@ impl Directory for Static {
         Ok(self.find_in(local, domain))
     }
 
+    fn answers_at_once(&self) -> bool {
+        true
+    }
+
     fn find_user(&self, user: &str) -> Result<Option<Found>, LookupError> {
         let Ok(address) = Address::parse(user) else {
             return Ok(None);

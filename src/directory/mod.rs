@@ -88,6 +88,11 @@ pub trait Directory: Send + Sync {
     /// [`LookupError`] where the source cannot tell: the MTA must try again.
     fn find(&self, address: &Address) -> Result<Option<Found>, LookupError>;
 
+    /// Whether [`Directory::find`] answers from memory, so that it needs no thread that may block.
+    fn answers_at_once(&self) -> bool {
+        false
+    }
+
     /// The account of a name given on the command line: an address or a user name.
     ///
     /// # Errors

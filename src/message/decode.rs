@@ -8,6 +8,7 @@ use jiff::tz::Offset;
 use mail_parser::decoders::charsets::map::charset_decoder;
 use mail_parser::parsers::MessageStream;
 use mail_parser::{Address, DateTime, HeaderValue, MessageParser, PartType};
+use memchr::memchr3_iter;
 
 use super::content::Parameter;
 
@@ -228,12 +229,14 @@ pub fn parse_whole(raw: &[u8]) -> Option<mail_parser::Message<'_>> {
 // One bounded value as a line that ends, without NUL and with the folds taken out, since a
 // line feed would end it early.
 fn line(raw: &[u8]) -> Vec<u8> {
-    let mut line = Vec::with_capacity(raw.len().min(VALUE_MAX) + 1);
-    let kept = raw
-        .iter()
-        .take(VALUE_MAX)
-        .filter(|byte| !matches!(byte, b'\n' | b'\r' | 0));
-    line.extend(kept);
+    let raw = &raw[..raw.len().min(VALUE_MAX)];
+    let mut line = Vec::with_capacity(raw.len() + 1);
+    let mut start = 0;
+    for at in memchr3_iter(b'\n', b'\r', 0, raw) {
+        line.extend_from_slice(&raw[start..at]);
+        start = at + 1;
+    }
+    line.extend_from_slice(&raw[start..]);
     line.push(b'\n');
     line
 }

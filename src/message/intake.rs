@@ -1,6 +1,7 @@
 //! All that is learnt of a message while its bytes pass once.
 
 use std::io::{self, Read};
+use std::sync::OnceLock;
 
 use ring::digest::{Context, SHA256};
 
@@ -78,6 +79,8 @@ pub(super) struct Learnt {
     /// Zeros where none was asked for.
     pub(super) digest: [u8; 32],
     pub(super) safe: bool,
+    /// The Message-ID, once somebody asked for it.
+    pub(super) message_id: OnceLock<Option<String>>,
 }
 
 impl Intake {
@@ -181,6 +184,7 @@ impl Intake {
             header,
             structure,
             digest: self.digest.map(finished).unwrap_or_default(),
+            message_id: OnceLock::new(),
         }
     }
 }

@@ -12,6 +12,7 @@ use super::intake::{Intake, Learnt};
 use super::lines::LineCount;
 use super::spool::Bytes;
 use super::structure::{Limits, Structure};
+use super::summary::message_id;
 
 /// A received message. Cloning is cheap: the clones share the bytes and all that is known of them.
 #[derive(Clone)]
@@ -140,6 +141,13 @@ impl Message {
     #[must_use]
     pub fn header(&self) -> &Header {
         &self.learnt.header
+    }
+
+    /// The Message-ID, as the [`Summary`](super::Summary) has it; read once for all clones.
+    #[must_use]
+    pub fn message_id(&self) -> Option<&str> {
+        let id = self.learnt.message_id.get_or_init(|| message_id(self.header()));
+        id.as_deref()
     }
 
     /// The MIME parts.

@@ -229,6 +229,12 @@ impl Spool {
         file.write_all(bytes)
     }
 
+    /// Whether all of it lies in memory, so that to end it waits for no disk.
+    #[must_use]
+    pub fn is_in_memory(&self) -> bool {
+        self.file.is_none()
+    }
+
     /// Bytes taken so far.
     #[must_use]
     pub fn len(&self) -> u64 {

@@ -46,11 +46,11 @@ impl Summary {
     }
 
     pub(super) fn of_fields(header: &Header, attachments: bool) -> Summary {
-        let raw = |name| header.first(name).map(|field| field.unfolded().into_owned());
+        let raw = |name| header.first(name).map(|field| field.unfolded());
         let ids = |name| raw(name).map(|raw| message_ids(&raw)).unwrap_or_default();
         let people = |name| raw(name).map(|raw| list(&raw)).unwrap_or_default();
         Summary {
-            message_id: ids("Message-ID").into_iter().next().and_then(id),
+            message_id: message_id(header),
             in_reply_to: ids("In-Reply-To").into_iter().next().and_then(id),
             references: references(ids("References")),
             subject: raw("Subject").map(|raw| cut(text(&raw), TEXT_MAX)).unwrap_or_default(),
@@ -62,6 +62,12 @@ impl Summary {
             delivery_id: raw("Received").and_then(|raw| delivery_id(&raw)),
         }
     }
+}
+
+/// The Message-ID alone, as the [`Summary`] has it.
+pub(super) fn message_id(header: &Header) -> Option<String> {
+    let field = header.first("Message-ID")?;
+    message_ids(&field.unfolded()).into_iter().next().and_then(id)
 }
 
 /// Whether a part looks like an attachment to people.
@@ -106,6 +112,10 @@ fn list(raw: &[u8]) -> String {
 }
 
 fn cut(mut text: String, characters: usize) -> String {
+    // No more characters than bytes.
+    if text.len() <= characters {
+        return text;
+    }
     if let Some((end, _)) = text.char_indices().nth(characters) {
         text.truncate(end);
     }

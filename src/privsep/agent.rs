@@ -190,11 +190,7 @@ impl Agent {
             Request::Deliver { id, envelope, received } => {
                 let file = file.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no message"))?;
                 let message = Spool::take_over(file, &self.spool)?.came_at(received);
-                let parcel = Parcel {
-                    message,
-                    envelope: *envelope,
-                    id,
-                };
+                let parcel = Parcel::new(message, *envelope, id);
                 let (outcome, errands) = self.deliver(&parcel);
                 (wire::outcome_to_json(&outcome), errands)
             }

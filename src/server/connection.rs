@@ -260,6 +260,9 @@ impl Connection {
 
     // A directory that hangs, or an account that is locked, must not hold the session up for ever, nor all sessions.
     async fn found(&self, address: &Address, reverse_path: &ReversePath, size: u64) -> Result<Found, Outcome> {
+        if let Some(found) = self.shared.sorter.resolve_at_once(address) {
+            return found;
+        }
         let shared = self.shared.clone();
         let (address, reverse_path) = (address.clone(), reverse_path.clone());
         let looked_up = timeout(self.shared.options.lookup_timeout, async {
@@ -295,7 +298,12 @@ impl Connection {
         let utf8 = envelope.smtputf8;
         let accounts = std::mem::take(&mut self.accounts);
         let recipients = envelope.recipients.len();
-        let replies = match tokio::task::block_in_place(|| spool.finish()) {
+        let finished = match spool.is_in_memory() {
+            true => spool.finish(),
+            // The rest of it goes to a file.
+            false => tokio::task::block_in_place(|| spool.finish()),
+        };
+        let replies = match finished {
             Ok(message) => {
                 let consignment = Consignment::new(self.shared.clone(), message, envelope, accounts, begun);
                 if self.lmtp {

@@ -159,10 +159,13 @@ pub(super) fn read(path: &Path, limit: usize) -> Result<Script, FolderError> {
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
     let file = options.open(path).map_err(error)?;
-    if !file.metadata().map_err(error)?.is_file() {
+    let metadata = file.metadata().map_err(error)?;
+    if !metadata.is_file() {
         return Err(error(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
     }
-    let mut source = Vec::new();
+    // One byte more, so that the end is seen without room for another piece.
+    let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX).min(limit);
+    let mut source = Vec::with_capacity(size + 1);
     file.take(limit as u64 + 1).read_to_end(&mut source).map_err(error)?;
     if source.len() > limit {
         return Err(FolderError::TooLarge {

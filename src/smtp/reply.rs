@@ -1,6 +1,7 @@
 //! Replies (RFC 5321 §4.2, RFC 2034), and the one place that makes them of outcomes.
 
 use std::fmt;
+use std::io::Write;
 
 use crate::mail::{Deferral, DeliveryId, Outcome, Refusal};
 
@@ -94,9 +95,10 @@ impl Reply {
         for (at, line) in self.lines.iter().enumerate() {
             // RFC 5321 §4.2.1: a hyphen after the code on all lines but the last.
             let separator = if at + 1 < self.lines.len() { '-' } else { ' ' };
-            bytes.extend_from_slice(format!("{}{separator}", self.code).as_bytes());
+            // Writing to a Vec cannot fail.
+            let _ = write!(bytes, "{}{separator}", self.code);
             if let Some((class, subject, detail)) = self.enhanced {
-                bytes.extend_from_slice(format!("{class}.{subject}.{detail} ").as_bytes());
+                let _ = write!(bytes, "{class}.{subject}.{detail} ");
             }
             bytes.extend_from_slice(line.as_bytes());
             bytes.extend_from_slice(b"\r\n");

@@ -177,10 +177,46 @@ impl Line {
 #[must_use]
 pub fn clean(text: &str) -> Cow<'_, str> {
     let short = &text[..text.floor_char_boundary(FIELD_MAX)];
-    if short.contains(is_steering) {
+    if !is_plain(short) && short.contains(is_steering) {
         return Cow::Owned(short.replace(is_steering, "?"));
     }
     Cow::Borrowed(short)
+}
+
+/// Writes what [`clean`] makes of all that is written to it.
+pub(super) struct Cleaner<'a, W> {
+    to: &'a mut W,
+    /// Octets that are kept of what comes.
+    left: usize,
+}
+
+impl<W: Write> Cleaner<'_, W> {
+    pub(super) fn new(to: &mut W) -> Cleaner<'_, W> {
+        Cleaner { to, left: FIELD_MAX }
+    }
+}
+
+impl<W: Write> Write for Cleaner<'_, W> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let short = &text[..text.floor_char_boundary(self.left)];
+        // Behind what was left out nothing more is kept.
+        self.left = match text.len() - short.len() {
+            0 => self.left - text.len(),
+            _ => 0,
+        };
+        if is_plain(short) {
+            return self.to.write_str(short);
+        }
+        for c in short.chars() {
+            self.to.write_char(if is_steering(c) { '?' } else { c })?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether there is nothing but visible ASCII and spaces, as in nearly all lines.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 fn is_steering(c: char) -> bool {
@@ -216,8 +252,14 @@ fn deferral_cause(deferral: &Deferral) -> String {
 }
 
 fn joined(texts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
-    let texts: Vec<String> = texts.into_iter().map(|text| text.as_ref().to_owned()).collect();
-    texts.join(",")
+    let mut joined = String::new();
+    for (at, text) in texts.into_iter().enumerate() {
+        if at > 0 {
+            joined.push(',');
+        }
+        joined.push_str(text.as_ref());
+    }
+    joined
 }
 
 #[cfg(test)]
@@ -225,6 +267,7 @@ mod tests {
     use std::io;
     use std::sync::{Arc, Mutex};
 
+    use proptest::prelude::*;
     use tracing_subscriber::layer::SubscriberExt;
     use tracing_subscriber::{Layer, Registry};
 
@@ -347,6 +390,19 @@ mod tests {
         let texts = [value["cause"].as_str().unwrap().to_owned(), line.spelled_out()];
         assert!(texts.iter().all(|text| !text.contains(is_steering)), "{texts:?}");
         assert!(clean(&"ä".repeat(5000)).len() <= FIELD_MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn in_pieces_it_is_cleaned_alike(pieces in proptest::collection::vec("[ a~\n\u{7f}\u{85}\u{202e}ä]{0,9}|ä{400}|x{999}", 0..5)) {
+            let mut written = String::new();
+            let mut cleaner = Cleaner::new(&mut written);
+            for piece in &pieces {
+                cleaner.write_str(piece).unwrap();
+            }
+            let whole = pieces.concat();
+            prop_assert_eq!(written, clean(&whole));
+        }
     }
 
     #[test]

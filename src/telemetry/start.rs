@@ -1,6 +1,6 @@
 //! Where the log goes.
 
-use std::fmt::Debug;
+use std::fmt::{Debug, Write};
 use std::io::IsTerminal;
 
 use tracing::field::Field;
@@ -10,7 +10,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
-use super::{Format, Level, Options, clean, line};
+use super::line::{self, Cleaner};
+use super::{Format, Level, Options};
 
 /// Why the log cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -65,11 +66,11 @@ where
 
 // Texts of scripts and of other servers stand in messages and causes of every room.
 fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
-    let text = format!("{value:?}");
     match field.name() {
-        "message" => write!(writer, "{}", clean(&text)),
-        name => write!(writer, "{name}={}", clean(&text)),
+        "message" => {}
+        name => write!(writer, "{name}=")?,
     }
+    write!(Cleaner::new(writer), "{value:?}")
 }
 
 pub(super) fn json<W>(writer: W) -> Boxed
