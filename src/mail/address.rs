@@ -1,6 +1,6 @@
 //! Addresses of the envelope: RFC 5321 §4.1.2, with UTF-8 as in RFC 6531 §3.3.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Octets a local part may have here. RFC 5321 §4.5.3.1.1 has 64, but the return paths
@@ -135,14 +135,15 @@ impl fmt::Display for Address {
                 if matches!(c, '"' | '\\') {
                     f.write_str("\\")?;
                 }
-                write!(f, "{c}")?;
+                f.write_char(c)?;
             }
             f.write_str("\"")?;
         }
         if self.domain.is_empty() {
             return Ok(());
         }
-        write!(f, "@{}", self.domain)
+        f.write_str("@")?;
+        f.write_str(&self.domain)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The id under which the last MTA had a message in its queue, from the Received field that it wrote.
 
+use super::decode::lossy;
 use super::header::Header;
 
 /// Bytes of the field that are looked at.
@@ -12,35 +13,59 @@ const ID_MAX: usize = 100;
 #[must_use]
 pub fn queue_id(header: &Header, host: Option<&str>) -> Option<String> {
     let field = header.first("Received")?.unfolded();
-    let text = String::from_utf8_lossy(&field[..field.len().min(FIELD_MAX)]).into_owned();
-    let words = words(&text);
+    let text = lossy(&field[..field.len().min(FIELD_MAX)]);
+    let (mut by, mut id) = (Clause::new("by"), Clause::new("id"));
+    words(&text, |word| {
+        by.see(word);
+        id.see(word);
+    });
     if let Some(host) = host {
         // Extended-Domain: what stands in parentheses behind it is a comment here.
-        let by = behind(&words, "by")?;
+        let by = by.value?;
         let same = |one: &str, other: &str| {
             one.trim_end_matches('.')
                 .eq_ignore_ascii_case(other.trim_end_matches('.'))
         };
-        if !same(by, host) {
+        if !same(&by, host) {
             return None;
         }
     }
-    let id = behind(&words, "id")?;
+    let id = id.value?;
     // ID = CFWS "ID" FWS ( Atom / msg-id )
-    let id = id.strip_prefix('<').and_then(|id| id.strip_suffix('>')).unwrap_or(id);
+    let id = id.strip_prefix('<').and_then(|id| id.strip_suffix('>')).unwrap_or(&id);
     let is_id = !id.is_empty() && id.len() <= ID_MAX && id.bytes().all(|byte| byte.is_ascii_graphic());
     is_id.then(|| id.to_owned())
 }
 
-fn behind<'words>(words: &'words [String], keyword: &str) -> Option<&'words str> {
-    let at = words.iter().position(|word| word.eq_ignore_ascii_case(keyword))?;
-    words.get(at + 1).map(String::as_str)
+/// The word behind the first one that is a keyword.
+struct Clause {
+    keyword: &'static str,
+    seen: bool,
+    value: Option<String>,
 }
 
-// The words before the date, without comments (RFC 5322 §3.2.2), which nest and hold anything. A word of a quoted
-// string is none that is looked for.
-fn words(text: &str) -> Vec<String> {
-    let (mut words, mut word) = (Vec::new(), String::new());
+impl Clause {
+    fn new(keyword: &'static str) -> Clause {
+        Clause {
+            keyword,
+            seen: false,
+            value: None,
+        }
+    }
+
+    fn see(&mut self, word: &str) {
+        if !self.seen {
+            self.seen = word.eq_ignore_ascii_case(self.keyword);
+        } else if self.value.is_none() {
+            self.value = Some(word.to_owned());
+        }
+    }
+}
+
+// Shows the words before the date, without comments (RFC 5322 §3.2.2), which nest and hold anything. A word of a
+// quoted string is none that is looked for.
+fn words(text: &str, mut show: impl FnMut(&str)) {
+    let mut word = String::new();
     let (mut depth, mut quoted) = (0_u32, false);
     let mut characters = text.chars();
     while let Some(c) = characters.next() {
@@ -62,11 +87,13 @@ fn words(text: &str) -> Vec<String> {
             }
         }
         if !quoted && !word.is_empty() {
-            words.push(std::mem::take(&mut word));
+            show(&word);
+            word.clear();
         }
     }
-    words.extend((!word.is_empty()).then_some(word));
-    words
+    if !word.is_empty() {
+        show(&word);
+    }
 }
 
 #[cfg(test)]

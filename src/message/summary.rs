@@ -1,6 +1,6 @@
 //! What the index keeps of a message.
 
-use super::decode::{date, mailboxes, message_ids, text};
+use super::decode::{date, lossy, mailboxes, message_ids, text};
 use super::header::Header;
 use super::structure::{Part, Structure};
 use super::thread_id::normal_id;
@@ -140,7 +140,7 @@ fn is_attachment(structure: &Structure, part: &Part) -> bool {
 
 // Our own Received field, as `trace` writes it: "by HOST (postroom) ... id ID".
 fn delivery_id(received: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(received);
+    let text = lossy(received);
     let mut words = text.split_ascii_whitespace();
     words.find(|word| *word == "(postroom)")?;
     words.find(|word| *word == "id")?;
@@ -179,6 +179,20 @@ mod tests {
             delivery_id: Some("01ABC".into()),
         };
         assert_eq!(summary, expected);
+    }
+
+    #[test]
+    fn the_message_id_alone_is_the_same() {
+        for text in [
+            "Message-ID: <1@example.org> <2@example.org>\n\n",
+            "message-id:\r\n <a@b>\r\nMessage-ID: <c@d>\r\n\r\n",
+            "Message-ID:\n\n",
+            "Subject: x\n\n",
+        ] {
+            let message = Message::from_bytes(text);
+            assert_eq!(message.message_id(), summary(text).message_id.as_deref(), "{text}");
+        }
+        assert_eq!(Message::from_bytes("Message-ID: <a@b>\n\n").message_id(), Some("a@b"));
     }
 
     #[test]

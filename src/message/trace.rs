@@ -137,6 +137,10 @@ fn date(time: SystemTime) -> String {
 // A name the client gave may be anything: what could end the word or begin a comment goes.
 fn domain(name: &str) -> String {
     let harmless = |c: char| !c.is_control() && !c.is_whitespace() && !"()<>;\\\",".contains(c);
+    let usual = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    if name.len() <= 255 && name.bytes().all(usual) {
+        return name.to_owned();
+    }
     name.chars()
         .take(255)
         .map(|c| if harmless(c) { c } else { '?' })

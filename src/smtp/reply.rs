@@ -334,6 +334,10 @@ fn words(outcome: &Outcome, id: &DeliveryId) -> String {
 }
 
 fn lines(text: &str, utf8: bool) -> Vec<String> {
+    // One short line that any client may see, as nearly all are.
+    if text.len() <= TEXT_MAX && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return vec![text.trim_end().to_owned()];
+    }
     let mut lines = Vec::new();
     // CR LF, CR and LF each break a line; nothing else does.
     for line in text.trim_end().replace("\r\n", "\n").split(['\n', '\r']) {
