@@ -109,9 +109,10 @@ impl Marks {
             modseqs: value("modseqs")?.parse().ok()?,
             highest_validity: value("highest-uidvalidity").and_then(|v| UidValidity::new(v.parse().ok()?)),
             special_use: value("special-use").and_then(SpecialUse::parse),
+            // Verbatim, or a line that ends in carriage returns would lose one each time it is written.
             others: body
-                .lines()
-                .filter(|line| !is_known(line))
+                .split_terminator('\n')
+                .filter(|line| !is_known(line.trim_end_matches('\r')))
                 .take(OTHERS)
                 .map(str::to_owned)
                 .collect(),
@@ -179,6 +180,8 @@ mod tests {
         let read = Marks::parse(&text).unwrap();
         assert_eq!(read.others, ["colour blue", "number"]);
         assert_eq!(read.to_text(), text);
+        let returns = format!("{}colour blue\r\r\n\nnumber\r\n", marks().to_text());
+        assert_eq!(Marks::parse(&returns).unwrap().to_text(), returns);
         let text = text.replace("special-use Sent", "special-use Unheard");
         let read = Marks::parse(&text).unwrap();
         assert_eq!(read.special_use, None);
