@@ -19,7 +19,7 @@ use nix::sys::signal::{SigSet, Signal};
 
 pub use channel::Channel;
 pub use desk::Desk;
-pub use frame::{put, take};
+pub use frame::{is_lost, put, take};
 
 /// This very program, even where its file was replaced meanwhile.
 const OURSELVES: &str = "/proc/self/exe";

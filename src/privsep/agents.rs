@@ -14,7 +14,7 @@ use super::monitor::Monitor;
 use super::wire::{self, Request};
 use crate::delivery::{Elsewhere, Parcel};
 use crate::directory::Found;
-use crate::ipc::{Channel, put, take};
+use crate::ipc::{Channel, is_lost, put, take};
 use crate::mail::{Address, Cause, Deferral, Envelope, Outcome, Recipient, ReversePath};
 
 /// Agents that are kept where they have nothing to do; they end by themselves when nobody asks them for a while.
@@ -127,11 +127,6 @@ fn ask(agent: &Channel, text: &str, message: Option<&File>) -> io::Result<Value>
     stream.set_read_timeout(Some(PATIENCE))?;
     put(&mut stream, text.as_bytes())?;
     Ok(serde_json::from_slice(&take(&mut stream, wire::LIMIT)?)?)
-}
-
-fn is_lost(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
-    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
 }
 
 fn trouble(what: &str, error: &io::Error) -> Outcome {

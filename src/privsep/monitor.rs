@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::agent::Start;
 use crate::directory::{SystemAccount, SystemAccounts};
-use crate::ipc::{self, Channel, Desk, put, take};
+use crate::ipc::{self, Channel, Desk, is_lost, put, take};
 
 /// How long a name, or the monitor's answer, may be, in bytes.
 const LIMIT: usize = 64 << 10;
@@ -89,21 +89,28 @@ impl Monitor {
     }
 
     fn ask(&self, request: &Value, file: Option<&OwnedFd>) -> io::Result<Value> {
-        let gone = |_| {
-            tracing::error!(
-                "the process that starts deliveries is gone; all mail is deferred until postroom is restarted"
-            );
-            io::Error::other("the process that starts deliveries is gone: restart postroom")
-        };
-        let mut stream = self.channel.request(file.map(AsFd::as_fd)).map_err(gone)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        put(&mut stream, request.to_string().as_bytes())?;
-        let answer: Value = serde_json::from_slice(&take(&mut stream, LIMIT)?)?;
+        let answer = self.try_ask(request, file).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => io::Error::other("the system's accounts do not answer in time"),
+            _ if is_lost(&error) => {
+                tracing::error!(
+                    "the process that starts deliveries is gone; all mail is deferred until postroom is restarted"
+                );
+                io::Error::other("the process that starts deliveries is gone: restart postroom")
+            }
+            _ => error,
+        })?;
         match answer["error"].as_str() {
             Some(error) => Err(io::Error::other(error.to_owned())),
             None => Ok(answer),
         }
+    }
+
+    fn try_ask(&self, request: &Value, file: Option<&OwnedFd>) -> io::Result<Value> {
+        let mut stream = self.channel.request(file.map(AsFd::as_fd))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        put(&mut stream, request.to_string().as_bytes())?;
+        Ok(serde_json::from_slice(&take(&mut stream, LIMIT)?)?)
     }
 }
 
