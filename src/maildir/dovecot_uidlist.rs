@@ -107,7 +107,9 @@ impl DovecotUidList {
         match open_regular(&path).and_then(|file| file.take(LAST_LINE).read_to_end(&mut head)) {
             Ok(_) => {
                 let end = memchr::memchr(b'\n', &head).unwrap_or(head.len());
-                Ok(Header::parse(&head[..end]).ok().map(|header| header.validity))
+                let whole = Some(&head[..end]).filter(|header| (header.len() as u64) < LAST_LINE);
+                let header = whole.and_then(|header| Header::parse(header).ok());
+                Ok(header.map(|header| header.validity))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(DiskError::at("read", path)(error)),
@@ -234,7 +236,12 @@ impl DovecotUidList {
 
     fn parse(content: Vec<u8>) -> Result<DovecotUidList, Damage> {
         let end = content.iter().position(|byte| *byte == b'\n').unwrap_or(content.len());
-        let header = Header::parse(&content[..end]).map_err(|reason| Damage { line: 1, reason })?;
+        let damage = |reason| Damage { line: 1, reason };
+        // Who reads the first bytes alone would take another header for it.
+        if end as u64 >= LAST_LINE {
+            return Err(damage("the header is too long"));
+        }
+        let header = Header::parse(&content[..end]).map_err(damage)?;
         let mut list = DovecotUidList {
             validity: header.validity,
             next: header.next,
@@ -393,6 +400,15 @@ mod tests {
         }
         let lock = UidListLock::acquire(home.path(), Duration::ZERO).unwrap().unwrap();
         (home, lock)
+    }
+
+    #[test]
+    fn a_header_beyond_its_bound_is_read_by_nobody() {
+        let long = format!("3 V17 N9 X{} V18\n", "x".repeat(usize::try_from(LAST_LINE).unwrap()));
+        assert_eq!(parse(&long).unwrap_err().line, 1);
+        let (home, lock) = locked(Some(&long));
+        assert_eq!(DovecotUidList::validity_of(home.path()).unwrap(), None);
+        assert!(UidListEnd::read(&lock).unwrap().is_none());
     }
 
     #[test]
