@@ -62,10 +62,18 @@ pub(super) fn start(
         return Err(Fault::new(exit::NOPERM, what));
     }
     let failed = |error: &(dyn std::error::Error + 'static)| Fault::new(exit::CONFIG, Cause::of(error).to_string());
+    let file = std::path::absolute(file).map_err(|error| failed(&error))?;
+    // What the monitor is told is text.
+    if file.to_str().is_none() {
+        return Err(Fault::new(
+            exit::CONFIG,
+            format!("the path of the configuration is not UTF-8: {}", file.display()),
+        ));
+    }
     let monitor = Monitor::start(&Rules {
         minimum_uid: *minimum_uid,
         roots: config.confinement.roots.clone(),
-        file: std::path::absolute(file).map_err(|error| failed(&error))?,
+        file,
     });
     monitor
         .map(|monitor| Some(Arc::new(monitor)))

@@ -16,7 +16,7 @@ use crate::delivery::{self, Programs, QuotaWarning, SiteScripts, Sorter};
 use crate::directory::{self, Directory, Found, Passwd, SystemAccount};
 use crate::mail::Threshold;
 use crate::message::SpoolOptions;
-use crate::privsep::{Agents, Monitor};
+use crate::privsep::{Agents, Monitor, become_user};
 use crate::sieve::{self, EditHeaderRules, Engine};
 use crate::store::{Account, Disk, LocalStore, Options as StoreOptions, Store};
 use crate::submission::{self, RedirectSender, Route, Srs, Submitter, Tls};
@@ -398,16 +398,8 @@ pub(super) fn become_identity(identity: &Identity) -> Result<(), Fault> {
     if !Uid::effective().is_root() || identity.uid.is_root() {
         return Ok(());
     }
-    let groups = match &identity.name {
-        Some(name) => std::ffi::CString::new(name.as_str())
-            .map_err(|_| nix::errno::Errno::EINVAL)
-            .and_then(|name| nix::unistd::initgroups(&name, identity.gid)),
-        None => nix::unistd::setgroups(&[identity.gid]),
-    };
-    let changed = groups
-        .and_then(|()| nix::unistd::setgid(identity.gid))
-        .and_then(|()| nix::unistd::setuid(identity.uid));
-    changed.map_err(|errno| Fault::new(exit::NOPERM, format!("cannot become uid {}: {errno}", identity.uid)))
+    let changed = become_user(identity.name.as_deref(), identity.uid, identity.gid);
+    changed.map_err(|error| Fault::new(exit::NOPERM, format!("cannot become uid {}: {error}", identity.uid)))
 }
 
 /// For commands that work on one home: as root they become the setting `user`, or the

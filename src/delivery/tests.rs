@@ -388,7 +388,8 @@ fn each_action_gets_its_edition() {
     site.check();
 }
 
-fn residents(quota: Quota) -> directory::Options {
+/// Anybody of example.org.
+pub(super) fn residents(quota: Quota) -> directory::Options {
     directory::Options {
         source: directory::Source::Static {
             users: None,

@@ -74,8 +74,8 @@ impl Message {
         self
     }
 
-    /// A file with its bytes, from which another process can take it over: the one in which it lies, or a new one in
-    /// memory.
+    /// A file with its bytes, from which another process can take it over, and which that cannot change: the one in which
+    /// it lies, or a new one in memory.
     ///
     /// # Errors
     /// Where the system has no file to give.

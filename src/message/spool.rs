@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::ops::Range;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
 use super::intake::Intake;
 use super::message::Message;
@@ -304,21 +305,27 @@ pub(super) struct Stretch {
 }
 
 impl Bytes {
-    /// A file with all of them: the one they lie in, or a new one in memory.
+    /// A file with all of them, for another process, which may read and not change them: others may be given the same.
     pub(super) fn to_file(&self) -> io::Result<File> {
         if let Bytes::File(file) = self {
-            return file.try_clone();
+            // Opened anew for reading. It is its owner's alone, so that another user cannot open it for writing.
+            return File::open(format!("/proc/self/fd/{}", file.as_raw_fd()));
         }
-        let memory = memfd_create("postroom-message", MemfdFlags::CLOEXEC)?;
+        let memory = memfd_create("postroom-message", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         let (mut file, mut buffer, mut at) = (File::from(memory), vec![0; WRITE], 0);
         loop {
             let length = self.read_at(at, &mut buffer)?;
             if length == 0 {
-                return Ok(file);
+                break;
             }
             file.write_all(&buffer[..length])?;
             at += length as u64;
         }
+        fcntl_add_seals(
+            &file,
+            SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL,
+        )?;
+        Ok(file)
     }
 
     /// How many lie in memory.
@@ -379,7 +386,12 @@ mod tests {
                 memory: second,
                 ..SpoolOptions::default()
             };
-            let taken = Spool::take_over(message.to_file().unwrap(), &options).unwrap();
+            let mut file = message.to_file().unwrap();
+            assert!(
+                file.write_all(b"other").is_err() && file.set_len(0).is_err(),
+                "nobody changes it"
+            );
+            let taken = Spool::take_over(file, &options).unwrap();
             assert_eq!(taken.bytes().unwrap(), text.as_bytes());
             assert_eq!(taken.digest(), message.digest());
             assert_eq!(taken.is_in_memory(), second == 1000);

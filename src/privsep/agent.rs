@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use nix::unistd::{Gid, Uid, getresgid, getresuid, setuid};
+use nix::unistd::{Gid, Uid};
 use serde_json::{Value, json};
 
 use super::errands::Errands;
+use super::identity::become_user;
 use super::monitor::{account_from_json, account_to_json};
 use super::wire::{self, Request};
 use crate::delivery::{Errand, Parcel, Sorter};
@@ -89,17 +90,7 @@ fn become_owner(account: &SystemAccount) -> io::Result<()> {
     if uid.is_root() {
         return Err(io::Error::other("root gets no mail"));
     }
-    let name = std::ffi::CString::new(account.name.as_str())?;
-    nix::unistd::initgroups(&name, gid)?;
-    nix::unistd::setgid(gid)?;
-    setuid(uid)?;
-    let (users, groups) = (getresuid()?, getresgid()?);
-    let is_so = [users.real, users.effective, users.saved] == [uid; 3]
-        && [groups.real, groups.effective, groups.saved] == [gid; 3];
-    match is_so && setuid(Uid::from_raw(0)).is_err() {
-        true => Ok(()),
-        false => Err(io::Error::other("the system left rights of root to an agent")),
-    }
+    become_user(Some(&account.name), uid, gid)
 }
 
 // With the owner's rights, so that links of his own lead to no more than he may see.

@@ -14,9 +14,11 @@
 mod agent;
 mod agents;
 mod errands;
+mod identity;
 mod monitor;
 mod wire;
 
 pub use agent::{Start, begin, serve};
 pub use agents::Agents;
+pub use identity::become_user;
 pub use monitor::{Monitor, MonitorError, Rules, watch};

@@ -163,6 +163,12 @@ impl Rules {
         let found = SystemAccount::find(name, self.minimum_uid.max(1))?;
         // Where a root or a home is a link, it is the agent that looks where that leads, with its own rights.
         match found {
+            // What the agent is told is text.
+            Some(account) if account.home.to_str().is_none() => Err(io::Error::other(format!(
+                "the home {} of {} is not UTF-8",
+                account.home.display(),
+                account.name
+            ))),
             Some(account) if !self.has_home(&account.home) => Err(io::Error::other(format!(
                 "the home {} of {} lies below none of [confinement] roots: name its folder there and restart",
                 account.home.display(),

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::super::tests::residents;
 use super::super::{DeliveredTo, Options, SiteScripts};
 use super::*;
-use crate::directory::{self, Source};
+use crate::directory;
 use crate::mail::{Quota, UidSet};
 use crate::sieve::{self, Engine};
 use crate::store::{MemoryStore, Store};
@@ -21,18 +22,7 @@ struct Desk {
 
 fn desk() -> Desk {
     let home = tempfile::tempdir().unwrap();
-    let directory = directory::Options {
-        source: Source::Static {
-            users: None,
-            passwords: None,
-        },
-        domains: vec!["example.org".to_owned()],
-        delimiters: "+".to_owned(),
-        case_sensitive: false,
-        postmaster: None,
-        quota: Quota::default(),
-    };
-    let directory = directory::open(&directory, home.path()).unwrap();
+    let directory = directory::open(&residents(Quota::default()), home.path()).unwrap();
     let found = directory.find_user(ANN).unwrap().unwrap();
     let store = Arc::new(MemoryStore::new());
     let account = store.account(&found.user, &found.home).unwrap();
