@@ -23,11 +23,8 @@ use std::path::{Path, PathBuf};
 use crate::mail::{Uid, UidValidity};
 
 use super::disk::{open_in_place, open_regular, read_if_there};
-use super::uidlist_line::{Header, Span, parse_record, to_lines};
+use super::uidlist_line::{END, Header, Span, parse_record, to_lines};
 use super::{Disk, DiskError, UidListLock};
-
-/// How far from the end of a list its last line is searched; names have at most 255 octets.
-const LAST_LINE: u64 = 4096;
 
 /// Why Dovecot would drop a list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -104,12 +101,10 @@ impl DovecotUidList {
     pub fn validity_of(folder: &Path) -> Result<Option<UidValidity>, DiskError> {
         let path = path(folder);
         let mut head = Vec::new();
-        match open_regular(&path).and_then(|file| file.take(LAST_LINE).read_to_end(&mut head)) {
+        match open_regular(&path).and_then(|file| file.take(END as u64).read_to_end(&mut head)) {
             Ok(_) => {
                 let end = memchr::memchr(b'\n', &head).unwrap_or(head.len());
-                let whole = Some(&head[..end]).filter(|header| (header.len() as u64) < LAST_LINE);
-                let header = whole.and_then(|header| Header::parse(header).ok());
-                Ok(header.map(|header| header.validity))
+                Ok(Header::parse(&head[..end]).ok().map(|header| header.validity))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(DiskError::at("read", path)(error)),
@@ -236,12 +231,7 @@ impl DovecotUidList {
 
     fn parse(content: Vec<u8>) -> Result<DovecotUidList, Damage> {
         let end = content.iter().position(|byte| *byte == b'\n').unwrap_or(content.len());
-        let damage = |reason| Damage { line: 1, reason };
-        // Who reads the first bytes alone would take another header for it.
-        if end as u64 >= LAST_LINE {
-            return Err(damage("the header is too long"));
-        }
-        let header = Header::parse(&content[..end]).map_err(damage)?;
+        let header = Header::parse(&content[..end]).map_err(|reason| Damage { line: 1, reason })?;
         let mut list = DovecotUidList {
             validity: header.validity,
             next: header.next,
@@ -325,11 +315,12 @@ impl UidListEnd {
         let end = memchr::memchr(b'\n', head)?;
         let header = Header::parse(&head[..end]).ok().filter(|header| header.version == 3)?;
         let lines = tail.strip_suffix(b"\n")?;
+        let whole = tail.len() < END;
         let mut next = header.next;
         match memchr::memrchr(b'\n', lines) {
             Some(at) => next = next.max(parse_record(&lines[at + 1..], 3).ok()?.uid.next()?),
             // The header alone.
-            None if head == tail => {}
+            None if whole => {}
             None => return None,
         }
         Some(UidListEnd {
@@ -343,10 +334,10 @@ impl UidListEnd {
 fn read_ends(path: &Path) -> io::Result<(Vec<u8>, Vec<u8>)> {
     let mut file = open_regular(path)?;
     let (mut head, mut tail) = (Vec::new(), Vec::new());
-    (&file).take(LAST_LINE).read_to_end(&mut head)?;
+    (&file).take(END as u64).read_to_end(&mut head)?;
     let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(LAST_LINE)))?;
-    file.take(LAST_LINE).read_to_end(&mut tail)?;
+    file.seek(SeekFrom::Start(length.saturating_sub(END as u64)))?;
+    file.take(END as u64).read_to_end(&mut tail)?;
     Ok((head, tail))
 }
 
@@ -404,11 +395,21 @@ mod tests {
 
     #[test]
     fn a_header_beyond_its_bound_is_read_by_nobody() {
-        let long = format!("3 V17 N9 X{} V18\n", "x".repeat(usize::try_from(LAST_LINE).unwrap()));
+        let long = format!("3 V17 N9 X{} V18\n", "x".repeat(END));
         assert_eq!(parse(&long).unwrap_err().line, 1);
         let (home, lock) = locked(Some(&long));
         assert_eq!(DovecotUidList::validity_of(home.path()).unwrap(), None);
         assert!(UidListEnd::read(&lock).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_header_that_is_read_can_be_written_again() {
+        let header = |keys: usize, next: u32| format!("3 V17 N{next} X{}\n", "x".repeat(keys));
+        let longest = (0..END).rev().find(|keys| parse(&header(*keys, 9)).is_ok()).unwrap();
+        let (_home, lock) = locked(Some(&header(longest, 9)));
+        let mut list = parse(&header(longest, 9)).unwrap();
+        list.raise(&DISK, &lock, uid(4_000_000_000)).unwrap();
+        assert_eq!(UidListEnd::read(&lock).unwrap().unwrap().next, uid(4_000_000_000));
     }
 
     #[test]

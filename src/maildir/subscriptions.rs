@@ -104,6 +104,10 @@ impl Subscriptions {
         let is_it = |line: &Vec<u8>| form.decode(line).as_ref() == Some(name);
         if !subscribed {
             self.lines.retain(|line| !is_it(line));
+            // What is left of a list of version 1 must not be taken for one of version 2.
+            while form == Form::Plain && self.to_bytes().starts_with(VERSION_2) {
+                self.lines.remove(1);
+            }
         } else if !self.lines.iter().any(is_it) {
             self.lines.push(form.encode(name));
         }
@@ -251,10 +255,11 @@ mod tests {
 
     #[test]
     fn changes_keep_version_and_what_is_not_understood() {
-        let cases: [(Option<&[u8]>, &[u8]); 3] = [
+        let cases: [(Option<&[u8]>, &[u8]); 4] = [
             (None, b"V\t2\n\nA\tB\nT&AOo-te\n"),
             (Some(b"V\t2\n\n&x\nOld\nA\tB\n"), b"V\t2\n\n&x\nA\tB\nT&AOo-te\n"),
             (Some(b"\xff\nOld\nkept"), b"\xff\nkept\nA.B\nT&AOo-te\n"),
+            (Some(b"V\t2\nOld\n\n\nA.B"), b"V\t2\nA.B\nT&AOo-te\n"),
         ];
         for (before, after) in cases {
             let home = tempfile::tempdir().unwrap();

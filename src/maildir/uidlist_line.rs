@@ -6,6 +6,12 @@ use crate::mail::{Uid, UidValidity};
 
 use super::{DiskError, UidListLock};
 
+/// Bytes at either end of a list that are read for its first and its last line alone. A header is shorter,
+/// or who reads the first bytes would take another one for it; file names have at most 255.
+pub(super) const END: usize = 4096;
+/// The keys of a header take no more: with its two numbers, which may grow, it stays below [`END`].
+const LONGEST_KEYS: usize = END - 96;
+
 /// Where a record stands in the content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Span {
@@ -47,6 +53,9 @@ pub(super) struct Header {
 
 impl Header {
     pub(super) fn parse(line: &[u8]) -> Result<Header, &'static str> {
+        if line.len() >= END {
+            return Err("the header is too long");
+        }
         let (version, rest) = match line {
             [version @ (b'1' | b'3'), b' ', rest @ ..] => (version - b'0', rest),
             _ => return Err("not a version that is known"),
@@ -68,6 +77,9 @@ impl Header {
                     _ => keys.push(field.to_vec()),
                 }
             }
+        }
+        if keys.iter().map(|key| key.len() + 1).sum::<usize>() > LONGEST_KEYS {
+            return Err("the header is too long");
         }
         Ok(Header {
             version,
