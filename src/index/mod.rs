@@ -11,6 +11,7 @@
 mod card;
 mod content;
 mod copy;
+mod empty;
 mod fulltext;
 mod history;
 mod mailbox;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
+use super::empty::{plant, shape};
 use super::schema::{self, Made};
 
 /// How long a writer waits for another process before it gives up.
@@ -157,13 +158,18 @@ impl Index {
         log.push("-wal");
         let unclean = Path::new(&log).exists();
         let lacking = unclean && is_blanked(Path::new(&log));
+        // A log that is there would be taken for that of the new file.
+        let planted = synchronous.is_some() && !unclean && plant(path);
         let mut connection = Connection::open(path).map_err(IndexError::at(path))?;
         if let Some(synchronous) = synchronous {
             // Until the first transaction.
             let set = connection.pragma_update(None, "synchronous", synchronous);
             set.map_err(IndexError::at(path))?;
         }
-        let made = prepare(&mut connection, path)?;
+        let made = match prepare(&mut connection, path)? {
+            Made::Before if planted => Made::Now,
+            made => made,
+        };
         Ok(Index {
             connection,
             path: path.to_owned(),
@@ -417,12 +423,7 @@ fn prepare(connection: &mut Connection, path: &Path) -> Result<Made, IndexError>
         .map_err(failed())?;
     let known = schema::version(connection).map_err(failed())?;
     if known == 0 {
-        // An account of few messages has more tables than pages full, and a delivery touches eight
-        // pages. What packs leave free goes back to the file system.
-        connection.pragma_update(None, "page_size", 2048).map_err(failed())?;
-        connection
-            .pragma_update(None, "auto_vacuum", "INCREMENTAL")
-            .map_err(failed())?;
+        shape(connection).map_err(failed())?;
     }
     connection
         .pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
@@ -491,6 +492,8 @@ fn network_file_system(magic: u64) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
 
     #[test]
@@ -506,6 +509,45 @@ mod tests {
         transaction.commit().unwrap();
         assert_eq!(index.fact("boot").unwrap().as_deref(), Some("x"));
         assert!(index.integrity().unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_index_that_is_planted_is_as_one_that_is_made() {
+        let home = tempfile::tempdir().unwrap();
+        let (planted, made) = (home.path().join("planted"), home.path().join("made"));
+        let says = |index: &Index| {
+            let pragma = |name: &str| -> rusqlite::types::Value {
+                index
+                    .connection
+                    .pragma_query_value(None, name, |row| row.get(0))
+                    .unwrap()
+            };
+            let pragmas = ["page_size", "auto_vacuum", "journal_mode", "user_version", "encoding"].map(pragma);
+            let sql = "SELECT type, name, sql FROM sqlite_schema";
+            let objects = index.rows(sql, [], |row| {
+                Ok((
+                    row.get::<_, String>(0)?,
+                    row.get::<_, String>(1)?,
+                    row.get::<_, Option<String>>(2)?,
+                ))
+            });
+            (pragmas, objects.unwrap())
+        };
+        let (one, other) = (Index::open_unflushed(&planted).unwrap(), Index::open(&made).unwrap());
+        assert!(one.is_fresh() && other.is_fresh() && one.integrity().unwrap().is_empty());
+        assert_eq!(says(&one), says(&other));
+        drop(one);
+        assert!(!Index::open_unflushed(&planted).unwrap().is_fresh());
+        assert_eq!(
+            std::fs::metadata(&planted).unwrap().mode(),
+            std::fs::metadata(&made).unwrap().mode()
+        );
+        // Beside a log that an index left which is gone.
+        let lost = home.path().join("lost");
+        std::fs::write(home.path().join("lost-wal"), "of another").unwrap();
+        assert!(Index::open_unflushed(&lost).unwrap().is_fresh());
+        drop(other);
+        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 3);
     }
 
     #[test]
