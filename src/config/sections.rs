@@ -596,8 +596,8 @@ section! {
         /// on the same Maildirs and the index name each message by the same UID. Where the lock cannot
         /// be had within a second, a delivery goes in without a UID and is numbered later.
         dovecot_uidlist: bool as Flag = false;
-        /// How many accounts are held open; each takes three open files.
-        open_accounts: usize as Count = 512;
+        /// How many accounts are held open; each takes three open files and a quarter of a megabyte of memory.
+        open_accounts: usize as Count = 400;
         /// The permissions of folders that are created.
         folder_mode: u32 as Mode = "0700";
         /// The permissions of files that are created.

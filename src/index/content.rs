@@ -84,11 +84,11 @@ impl NewContent {
     /// Makes ready what the index keeps of a message that comes together with [others](NewPack::of).
     #[must_use]
     pub fn for_pack(email_id: EmailId, stored: &StoredCard) -> NewContent {
-        let summary = stored.card.summary();
+        let ids = stored.card.ids();
         NewContent {
             email_id,
-            threads: thread_candidates(&summary, &email_id),
-            message_key: summary.message_id.as_deref().map(message_key),
+            threads: thread_candidates(&ids, &email_id),
+            message_key: ids.message_id.as_deref().map(message_key),
             card: Card::Written(stored.written()),
         }
     }

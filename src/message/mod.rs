@@ -57,7 +57,7 @@ pub use pool::Pool;
 pub use queue_id::queue_id;
 pub use spool::{Spool, SpoolError, SpoolOptions};
 pub use structure::{Bound, Limits, Mime, Part, Position, Structure};
-pub use summary::{Summary, kept_id};
+pub use summary::{Ids, Summary, kept_id};
 pub use text::{Scope, Text};
 pub use thread_id::{ThreadCandidates, message_key, normal_id, thread_candidates};
 pub use trace::{Received, Trace};

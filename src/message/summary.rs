@@ -38,6 +38,29 @@ pub struct Summary {
     pub delivery_id: Option<String>,
 }
 
+/// The message ids that a message names, as the [`Summary`] has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ids {
+    /// Message-ID.
+    pub message_id: Option<String>,
+    /// The first id of In-Reply-To.
+    pub in_reply_to: Option<String>,
+    /// References, oldest first, at most 100.
+    pub references: Vec<String>,
+}
+
+impl Ids {
+    pub(super) fn of_fields(header: &Header) -> Ids {
+        let raw = |name| header.first(name).map(|field| field.unfolded());
+        let ids = |name| raw(name).map(|raw| message_ids(&raw)).unwrap_or_default();
+        Ids {
+            message_id: message_id(header),
+            in_reply_to: ids("In-Reply-To").into_iter().next().and_then(id),
+            references: references(ids("References")),
+        }
+    }
+}
+
 impl Summary {
     /// Reads the fields, and of the parts whether one is an attachment.
     #[must_use]
@@ -47,12 +70,16 @@ impl Summary {
 
     pub(super) fn of_fields(header: &Header, attachments: bool) -> Summary {
         let raw = |name| header.first(name).map(|field| field.unfolded());
-        let ids = |name| raw(name).map(|raw| message_ids(&raw)).unwrap_or_default();
         let people = |name| raw(name).map(|raw| list(&raw)).unwrap_or_default();
+        let Ids {
+            message_id,
+            in_reply_to,
+            references,
+        } = Ids::of_fields(header);
         Summary {
-            message_id: message_id(header),
-            in_reply_to: ids("In-Reply-To").into_iter().next().and_then(id),
-            references: references(ids("References")),
+            message_id,
+            in_reply_to,
+            references,
             subject: raw("Subject").map(|raw| cut(text(&raw), TEXT_MAX)).unwrap_or_default(),
             from: people("From"),
             to: people("To"),

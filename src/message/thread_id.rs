@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use ring::digest::{SHA256, digest};
 
-use super::Summary;
+use super::summary::Ids;
 use crate::mail::{EmailId, ThreadId};
 
 /// A message id (RFC 5322 §3.6.4, without angle brackets) as an index can look it up: the first
@@ -62,20 +62,20 @@ pub struct ThreadCandidates {
 /// order they arrive, also where that beginning never does. A message that knows only the one before it
 /// takes over the thread which that has, so it may start a thread of its own only where it arrives first.
 #[must_use]
-pub fn thread_candidates(summary: &Summary, email_id: &EmailId) -> ThreadCandidates {
-    let own = summary.message_id.iter();
-    let before = summary.in_reply_to.iter();
+pub fn thread_candidates(ids: &Ids, email_id: &EmailId) -> ThreadCandidates {
+    let own = ids.message_id.iter();
+    let before = ids.in_reply_to.iter();
     // Another copy is surely of the same thread; then those nearest before it.
     let mut keys: Vec<u64> = Vec::new();
-    for id in own.chain(summary.references.iter().rev()).chain(before) {
+    for id in own.chain(ids.references.iter().rev()).chain(before) {
         let key = message_key(id);
         // At most 102 of them.
         if !keys.contains(&key) {
             keys.push(key);
         }
     }
-    let oldest = summary.references.first();
-    let oldest = oldest.or(summary.in_reply_to.as_ref()).or(summary.message_id.as_ref());
+    let oldest = ids.references.first();
+    let oldest = oldest.or(ids.in_reply_to.as_ref()).or(ids.message_id.as_ref());
     let by_bytes = || u64::from_be_bytes(email_id.0[..8].try_into().expect("eight of sixteen bytes"));
     ThreadCandidates {
         keys,
@@ -89,13 +89,12 @@ mod tests {
 
     use super::*;
 
-    fn summary(id: &str, in_reply_to: &str, references: &str) -> Summary {
+    fn named(id: &str, in_reply_to: &str, references: &str) -> Ids {
         let some = |id: &str| (!id.is_empty()).then(|| id.to_owned());
-        Summary {
+        Ids {
             message_id: some(id),
             in_reply_to: some(in_reply_to),
             references: references.split_whitespace().map(str::to_owned).collect(),
-            ..Summary::default()
         }
     }
 
@@ -121,26 +120,26 @@ mod tests {
 
     #[test]
     fn looks_nearby_first() {
-        let found = thread_candidates(&summary("c@x", "b@x", "a@x b@x"), &EmailId([1; 16]));
+        let found = thread_candidates(&named("c@x", "b@x", "a@x b@x"), &EmailId([1; 16]));
         assert_eq!(found.keys, ["c@x", "b@x", "a@x"].map(message_key));
         assert_eq!(found.default, ThreadId(message_key("a@x")));
-        for (summary, default) in [
-            (summary("c@x", "b@x", ""), message_key("b@x")),
-            (summary("c@x", "", ""), message_key("c@x")),
-            (summary("", "", ""), 0x0101_0101_0101_0101),
+        for (ids, default) in [
+            (named("c@x", "b@x", ""), message_key("b@x")),
+            (named("c@x", "", ""), message_key("c@x")),
+            (named("", "", ""), 0x0101_0101_0101_0101),
         ] {
-            let found = thread_candidates(&summary, &EmailId([1; 16]));
-            assert_eq!(found.default, ThreadId(default), "{summary:?}");
+            let found = thread_candidates(&ids, &EmailId([1; 16]));
+            assert_eq!(found.default, ThreadId(default), "{ids:?}");
         }
     }
 
     #[test]
     fn one_thread_in_whatever_order() {
         let messages = [
-            summary("a@x", "", ""),
-            summary("b@x", "a@x", ""),
-            summary("c@x", "b@x", "a@x b@x"),
-            summary("d@x", "c@x", "a@x b@x c@x"),
+            named("a@x", "", ""),
+            named("b@x", "a@x", ""),
+            named("c@x", "b@x", "a@x b@x"),
+            named("d@x", "c@x", "a@x b@x c@x"),
         ];
         for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1], [1, 3, 0, 2]] {
             let mut known: HashMap<u64, ThreadId> = HashMap::new();

@@ -5,7 +5,7 @@ use std::io;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
@@ -19,6 +19,7 @@ use crate::telemetry::clean;
 
 use super::Shared;
 use super::accept::named;
+use super::alarm::Alarm;
 use super::doors::Stream;
 use super::handover::{self, Consignment, refuse};
 use super::tls::{Certificate, Comer};
@@ -28,7 +29,7 @@ const CALM: usize = 4 * 1024;
 /// Bytes read at a time while a message comes in.
 const BUSY: usize = 64 * 1024;
 /// How long the end of TLS may take.
-const FAREWELL: std::time::Duration = std::time::Duration::from_secs(5);
+const FAREWELL: Duration = Duration::from_secs(5);
 /// Recipients whose accounts are kept between RCPT and the message.
 const KEPT: usize = 2000;
 
@@ -46,6 +47,8 @@ pub(super) struct Connection {
     certificate: Option<Arc<Certificate>>,
     /// When the transaction under way must be complete.
     deadline: Option<Instant>,
+    /// Ends the wait for a peer that says nothing.
+    alarm: Alarm,
     /// Whether the last read filled the room there was: more is waiting.
     flowing: bool,
 }
@@ -98,6 +101,7 @@ impl Connection {
             peer,
             certificate,
             deadline: None,
+            alarm: Alarm::default(),
             flowing: false,
         }
     }
@@ -223,14 +227,12 @@ impl Connection {
         tokio::select! {
             biased;
             _ = self.stopping.wait_for(|stop| *stop), if !in_message => Ok(Heard::Stopping),
-            read = timeout(limit, stream.read_buf(buffer)) => match read {
-                Ok(read) => {
-                    let read = read?;
-                    self.flowing = read == room;
-                    Ok(if read == 0 { Heard::Closed } else { Heard::Bytes })
-                }
-                Err(_) => Ok(at_last),
-            },
+            read = stream.read_buf(buffer) => {
+                let read = read?;
+                self.flowing = read == room;
+                Ok(if read == 0 { Heard::Closed } else { Heard::Bytes })
+            }
+            () = self.alarm.after(limit) => Ok(at_last),
         }
     }
 

@@ -17,6 +17,7 @@
 //! `cli::deliver` logs and reports what became of its one recipient by `handover` too.
 
 mod accept;
+mod alarm;
 mod connection;
 mod control;
 mod doors;

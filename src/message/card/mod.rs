@@ -28,7 +28,7 @@ use super::intake::Scanned;
 use super::letter::Letter;
 use super::lines::to_crlf;
 use super::structure::{Part, Position, Structure};
-use super::summary::{Summary, has_attachment};
+use super::summary::{Ids, Summary, has_attachment};
 
 pub use body_structure::body;
 pub use section::{NoSection, Section, SectionText};
@@ -120,6 +120,12 @@ impl Card {
     #[must_use]
     pub fn summary(&self) -> Summary {
         Summary::of_fields(&self.fields(), self.attachments)
+    }
+
+    /// The message ids that say to which thread it belongs.
+    #[must_use]
+    pub fn ids(&self) -> Ids {
+        Ids::of_fields(&self.fields())
     }
 
     /// What SORT and THREAD compare (RFC 5256, RFC 5957).

@@ -135,7 +135,7 @@ impl MemoryStaged<'_> {
     fn place(&self, state: &mut State, target: &Target, id: &DeliveryId) -> Placement {
         let content = self.content_for(&target.mailbox);
         let Content { email_id, card, .. } = &**content;
-        let thread = state.threads.place(*email_id, &card.summary());
+        let thread = state.threads.place(*email_id, &card.ids());
         let mailbox = state.mailboxes.get_mut(&target.mailbox);
         let mailbox = mailbox.expect("`left` looked up each target's mailbox");
         let modseq = mailbox.next_modseq();

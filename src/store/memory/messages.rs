@@ -89,7 +89,7 @@ impl Messages for MemoryAccount {
             if !self.mailbox(state, mailbox)?.has_room(1) {
                 return Err(self.no_uid_left(mailbox));
             }
-            let thread = state.threads.place(content.email_id, &content.card.summary());
+            let thread = state.threads.place(content.email_id, &content.card.ids());
             let mailbox = self.mailbox_mut(state, mailbox)?;
             let modseq = mailbox.next_modseq();
             let date = internal_date.unwrap_or_else(now);
