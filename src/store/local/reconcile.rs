@@ -196,7 +196,7 @@ impl LocalAccount {
         }
         let strangers = files.values().filter(|file| !known.contains_key(file.base.as_str()));
         changes.strangers = strangers.copied().collect();
-        changes.strangers.sort_by_key(|file| (arrival(file), &file.base));
+        changes.strangers.sort_by_cached_key(|file| (arrival(file), &file.base));
         if lists.are_shared() {
             changes.compare_with_dovecot(identified, &files, &known, lists)?;
         }
