@@ -73,7 +73,9 @@ fn rebuild(config: &Config, user: &str) -> Result<u8, Fault> {
     };
     // One that is damaged is set aside by the store.
     let account = store.account(&found.user, &found.home)?;
-    account.rebuild()?;
+    if !account.is_indexed_anew() {
+        account.rebuild()?;
+    }
     while !account.tend(Instant::now() + TURN)? {}
     let mailboxes = account.mailboxes()?;
     let messages: i64 = mailboxes.iter().map(|mailbox| mailbox.counts.messages).sum();

@@ -107,6 +107,12 @@ pub trait Account: Deliveries + Mailboxes + Messages {
     /// Where one of them cannot be read.
     fn check(&self) -> Result<Vec<String>, StoreError>;
 
+    /// Whether the index was made just now, when the account was opened, of all mail that was there: to
+    /// [rebuild](Account::rebuild) it would do the same again.
+    fn is_indexed_anew(&self) -> bool {
+        false
+    }
+
     /// Makes the index anew from the mail, with the same UIDVALIDITY and UIDs.
     ///
     /// # Errors

@@ -415,6 +415,10 @@ impl Account for LocalAccount {
         self.sound_next_time(|| self.bring_back(id))
     }
 
+    fn is_indexed_anew(&self) -> bool {
+        lock(&self.index).is_fresh()
+    }
+
     fn rebuild(&self) -> Result<(), StoreError> {
         self.sound(|| self.rebuild_index())
     }
