@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
-use super::open::{Durability, Index, IndexError};
+use super::{Durability, Index, IndexError};
 
 impl Index {
     /// Copies the index as it is at the moment at which `first` ends. While `first` runs nobody writes to the index;

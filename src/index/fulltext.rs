@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
-use super::open::{BUSY, IndexError, refuse_network};
+use super::IndexError;
+use super::network::refuse_network;
+use super::open::BUSY;
 use super::vocabulary;
 use crate::mail::EmailId;
 use crate::message::{Clause, Needle, Scope, Text};

@@ -1,13 +1,15 @@
-//! Opening: where an index may lie, which schema it has, how durable its commits are.
+//! Opening: which schema an index has, how durable its commits are.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 
+use super::IndexError;
 use super::empty::{plant, shape};
+use super::network::refuse_network;
 use super::schema::{self, Made};
 
 /// How long a writer waits for another process before it gives up.
@@ -39,91 +41,6 @@ pub enum Durability {
     Process,
     /// Survives a power cut: for what a client was shown and no file holds.
     Power,
-}
-
-/// What is wrong with an index.
-#[derive(Debug, thiserror::Error)]
-pub enum IndexError {
-    /// SQLite could not do it.
-    #[error("the index {} failed", path.display())]
-    Sqlite {
-        /// The database.
-        path: PathBuf,
-        /// SQLite's words.
-        #[source]
-        source: rusqlite::Error,
-    },
-    /// It is damaged, or no database at all.
-    #[error("the index {} is damaged: `postroom index rebuild USER` makes it anew from the Maildir", path.display())]
-    Damaged {
-        /// The database.
-        path: PathBuf,
-        /// SQLite's words.
-        #[source]
-        source: rusqlite::Error,
-    },
-    /// It was written by a newer postroom.
-    #[error("the index {} has schema {found}, this postroom knows {}: use the newer postroom", path.display(), schema::VERSION)]
-    Newer {
-        /// The database.
-        path: PathBuf,
-        /// Its schema.
-        found: i64,
-    },
-    /// It would lie on a network file system, where SQLite's locks do not hold.
-    #[error(
-        "the index {} would lie on a network file system ({kind}): set [store] index_root to a folder on a local disk",
-        path.display()
-    )]
-    Network {
-        /// The database.
-        path: PathBuf,
-        /// Which file system.
-        kind: &'static str,
-    },
-    /// Its folder cannot be examined.
-    #[error("cannot examine the folder of the index {}", path.display())]
-    Folder {
-        /// The database.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-}
-
-impl IndexError {
-    /// Whether it failed because the disk is full.
-    #[must_use]
-    pub fn is_disk_full(&self) -> bool {
-        matches!(self, IndexError::Sqlite { source, .. } if source.sqlite_error_code() == Some(ErrorCode::DiskFull))
-    }
-
-    /// Whether the file itself is damaged, so that only a new one helps.
-    #[must_use]
-    pub fn is_damaged(&self) -> bool {
-        matches!(self, IndexError::Damaged { .. })
-    }
-
-    pub(super) fn at(path: &Path) -> impl FnOnce(rusqlite::Error) -> IndexError {
-        let path = path.to_owned();
-        move |source| match is_damage(&source) {
-            true => IndexError::Damaged { path, source },
-            false => IndexError::Sqlite { path, source },
-        }
-    }
-}
-
-// SQLite says so, or a value is there that nobody writes.
-fn is_damage(error: &rusqlite::Error) -> bool {
-    use rusqlite::Error;
-    match error {
-        Error::IntegralValueOutOfRange(..) | Error::FromSqlConversionFailure(..) | Error::InvalidColumnType(..) => true,
-        error => matches!(
-            error.sqlite_error_code(),
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-        ),
-    }
 }
 
 // A log begins with one of two numbers (SQLite's file format §4.1). SQLite takes one that does not
@@ -455,41 +372,6 @@ fn prepare(connection: &mut Connection, path: &Path) -> Result<Made, IndexError>
     Ok(made)
 }
 
-// Locks and shared memory of WAL do not work between the clients of a network file
-// system; the numbers are those of statfs(2).
-pub(super) fn refuse_network(path: &Path) -> Result<(), IndexError> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let status = rustix::fs::statfs(folder).map_err(|error| IndexError::Folder {
-        path: path.to_owned(),
-        source: error.into(),
-    })?;
-    match network_file_system(status.f_type as u64) {
-        Some(kind) => Err(IndexError::Network {
-            path: path.to_owned(),
-            kind,
-        }),
-        None => Ok(()),
-    }
-}
-
-fn network_file_system(magic: u64) -> Option<&'static str> {
-    match magic & 0xffff_ffff {
-        0x6969 => Some("NFS"),
-        0x517b | 0xff53_4d42 | 0xfe53_4d42 => Some("SMB"),
-        0x0102_1997 => Some("9P"),
-        0x00c3_6400 => Some("Ceph"),
-        0x5346_414f | 0x6b41_4653 => Some("AFS"),
-        0x7375_7245 => Some("Coda"),
-        0x0bd0_0bd0 => Some("Lustre"),
-        0x0116_1970 => Some("GFS2"),
-        0x7461_636f => Some("OCFS2"),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::MetadataExt;
@@ -561,13 +443,6 @@ mod tests {
         let other = home.path().join("other.sqlite");
         std::fs::write(&other, "this is no database, but long enough to look at".repeat(30)).unwrap();
         assert!(matches!(Index::open(&other), Err(IndexError::Damaged { .. })));
-    }
-
-    #[test]
-    fn network_file_systems_are_known() {
-        assert_eq!(network_file_system(0x6969), Some("NFS"));
-        assert_eq!(network_file_system(0xffff_ffff_ff53_4d42), Some("SMB"));
-        assert_eq!(network_file_system(0xef53), None);
     }
 
     #[test]
