@@ -521,6 +521,20 @@ fn uids_go_on_over_the_end_of_a_reserved_block() {
 }
 
 #[test]
+fn who_opens_an_account_without_an_index_hears_that_it_was_made() {
+    let home = Home::new();
+    (1..=3).for_each(|key| drop(home.deliver(key, INBOX)));
+    let uids = home.uids("INBOX");
+    let home = home.without_index();
+    assert!(home.account().is_indexed_anew());
+    assert_eq!(home.uids("INBOX"), uids);
+    // Another process has it made by then.
+    let home = home.restarted();
+    assert!(!home.account().is_indexed_anew());
+    home.close();
+}
+
+#[test]
 fn an_index_taken_away_under_an_open_account_is_made_again() {
     let home = Home::new();
     home.deliver(1, INBOX);
