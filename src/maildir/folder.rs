@@ -229,9 +229,10 @@ impl Deleted {
         remove_leftover(&self.leftover);
     }
 
-    /// Puts it back as it was, as far as that can be done.
+    /// Puts it back as it was, as far as that can be done; durably, for that it was taken out may be durable.
     pub fn put_back(self, disk: &Disk) {
-        if let Err(error) = disk.rename_folder_new(&self.leftover, &self.folder) {
+        let put_back = disk.rename_folder_new(&self.leftover, &self.folder);
+        if let Err(error) = put_back.and_then(|()| disk.flush_parent(&self.folder)) {
             tracing::warn!(path = %self.leftover.display(), %error, "cannot put a mailbox back that could not be deleted");
         }
     }
