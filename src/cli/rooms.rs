@@ -40,9 +40,22 @@ pub(super) fn set_umask(config: &Config) {
 
 /// The store, and the umask for it.
 pub(super) fn store(config: &Config) -> LocalStore {
-    let settings = &config.store;
+    set_umask(config);
+    LocalStore::new(store_options(config))
+}
+
+// That of a process that stays, opens accounts again and again, and tends them.
+fn lasting_store(config: &Config) -> LocalStore {
     set_umask(config);
     LocalStore::new(StoreOptions {
+        keep_logs: true,
+        ..store_options(config)
+    })
+}
+
+fn store_options(config: &Config) -> StoreOptions {
+    let settings = &config.store;
+    StoreOptions {
         disk: Disk {
             fsync: settings.fsync,
             file_mode: settings.file_mode,
@@ -60,7 +73,8 @@ pub(super) fn store(config: &Config) -> LocalStore {
         create: config.mailboxes.create.clone(),
         subscribe: config.mailboxes.subscribe,
         dovecot_uidlist: settings.dovecot_uidlist,
-    })
+        keep_logs: false,
+    }
 }
 
 /// The filter engine.
@@ -137,11 +151,15 @@ pub(super) enum Who {
 
 /// The sorting table with all that deliveries need, of a process that is held by nothing.
 pub(super) fn sorter(config: &Config) -> Result<Sorter, Fault> {
-    sorter_in(config, &Confined::default(), Who::All)
+    sorter_over(store(config), config, &Confined::default(), Who::All)
 }
 
-/// The sorting table of a process that may be confined.
+/// The sorting table of a process that stays and may be confined.
 pub(super) fn sorter_in(config: &Config, confined: &Confined, who: Who) -> Result<Sorter, Fault> {
+    sorter_over(lasting_store(config), config, confined, who)
+}
+
+fn sorter_over(store: LocalStore, config: &Config, confined: &Confined, who: Who) -> Result<Sorter, Fault> {
     let of_system = |accounts| Box::new(Passwd::open(&config.directory, accounts));
     let (directory, elsewhere): (Box<dyn Directory>, _) = match who {
         Who::All => (directory(config)?, None),
@@ -174,7 +192,7 @@ pub(super) fn sorter_in(config: &Config, confined: &Confined, who: Who) -> Resul
     };
     let sorter = Sorter::new(
         directory,
-        Arc::new(store(config)),
+        Arc::new(store),
         engine(config),
         submitter(config)?.with_runner(confined.runner.clone()),
         options,

@@ -22,8 +22,9 @@ pub struct Index {
     path: PathBuf,
     /// Of commits, as it is set now; none before the first.
     durability: Option<Durability>,
+    /// Whether no commit is flushed, as durable as it is to be.
+    unflushed: bool,
     made: Made,
-    unclean: bool,
     lacking: bool,
 }
 
@@ -43,6 +44,12 @@ pub enum Durability {
     Power,
 }
 
+fn log_of(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    log.into()
+}
+
 // A log begins with one of two numbers (SQLite's file format §4.1). SQLite takes one that does not
 // for empty, so what was committed since the last checkpoint is missing, and nobody says so.
 fn is_blanked(log: &Path) -> bool {
@@ -57,31 +64,29 @@ impl Index {
     /// # Errors
     /// [`IndexError`]; nothing is changed then.
     pub fn open(path: &Path) -> Result<Index, IndexError> {
-        Index::open_at(path, None)
+        Index::open_at(path, false)
     }
 
-    /// As [`Index::open`], without a flush: for a new account, all of which is flushed together before anything is
-    /// promised of it.
+    /// As [`Index::open`], without a flush before [`Index::flush_commits`]: for a new account, all of which is flushed
+    /// together before anything is promised of it.
     ///
     /// # Errors
     /// [`IndexError`]; nothing is changed then.
     pub fn open_unflushed(path: &Path) -> Result<Index, IndexError> {
-        Index::open_at(path, Some("OFF"))
+        Index::open_at(path, true)
     }
 
-    fn open_at(path: &Path, synchronous: Option<&str>) -> Result<Index, IndexError> {
+    fn open_at(path: &Path, unflushed: bool) -> Result<Index, IndexError> {
         refuse_network(path)?;
-        let mut log = path.as_os_str().to_owned();
-        log.push("-wal");
-        let unclean = Path::new(&log).exists();
-        let lacking = unclean && is_blanked(Path::new(&log));
+        let log = log_of(path);
+        let logged = log.exists();
+        let lacking = logged && is_blanked(&log);
         // A log that is there would be taken for that of the new file.
-        let planted = synchronous.is_some() && !unclean && plant(path);
+        let planted = unflushed && !logged && plant(path);
         let mut connection = Connection::open(path).map_err(IndexError::at(path))?;
-        if let Some(synchronous) = synchronous {
-            // Until the first transaction.
-            let set = connection.pragma_update(None, "synchronous", synchronous);
-            set.map_err(IndexError::at(path))?;
+        if unflushed {
+            let off = connection.pragma_update(None, "synchronous", "OFF");
+            off.map_err(IndexError::at(path))?;
         }
         let made = match prepare(&mut connection, path)? {
             Made::Before if planted => Made::Now,
@@ -91,10 +96,15 @@ impl Index {
             connection,
             path: path.to_owned(),
             durability: None,
+            unflushed,
             made,
-            unclean,
             lacking,
         })
+    }
+
+    /// From here on commits are flushed as their durability says.
+    pub fn flush_commits(&mut self) {
+        self.unflushed = false;
     }
 
     /// Whether its log was there and empty of meaning, so that its last commits may be lost.
@@ -103,19 +113,27 @@ impl Index {
         self.lacking
     }
 
-    /// Whether it was not closed before it was opened: another process has it open, or died.
-    #[must_use]
-    pub fn is_unclean(&self) -> bool {
-        self.unclean
-    }
-
-    /// Says whether closing leaves the log behind, so that the next opening finds the index
-    /// unclean: it lacks something.
-    pub fn leave_unclean(&self, unclean: bool) {
+    /// Closing leaves the log as it is, instead of taking what it holds into the database's file and removing it: that
+    /// is left to a later opening.
+    pub fn keep_log(&self) {
         // It sets a flag in memory. Where it fails, closing tidies up as always.
         let _ = self
             .connection
-            .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, unclean);
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+    }
+
+    /// Bytes of the log.
+    #[must_use]
+    pub fn log_size(&self) -> u64 {
+        std::fs::metadata(log_of(&self.path)).map_or(0, |log| log.len())
+    }
+
+    /// Takes what the log holds into the database's file and empties it, as far as nobody reads it.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn empty_log(&self) -> Result<(), IndexError> {
+        self.rows("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map(drop)
     }
 
     /// Whether opening made it.
@@ -146,7 +164,7 @@ impl Index {
             Durability::Process => "NORMAL",
             Durability::Power => "FULL",
         };
-        if self.durability != Some(durability) {
+        if self.durability != Some(durability) && !self.unflushed {
             self.connection
                 .pragma_update(None, "synchronous", level)
                 .map_err(IndexError::at(&self.path))?;
@@ -257,6 +275,12 @@ impl Transaction<'_> {
         done
     }
 
+    /// Rows that this connection inserted, changed or deleted, of this transaction and of those before.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.inner.total_changes()
+    }
+
     /// Makes it so.
     ///
     /// # Errors
@@ -288,14 +312,6 @@ impl Transaction<'_> {
     pub fn put_fact(&self, name: &str, value: &str) -> Result<(), IndexError> {
         self.execute("INSERT OR REPLACE INTO fact (name, value) VALUES (?, ?)", [name, value])
             .map(drop)
-    }
-
-    /// Forgets a fact.
-    ///
-    /// # Errors
-    /// Where it cannot be written.
-    pub fn forget_fact(&self, name: &str) -> Result<(), IndexError> {
-        self.execute("DELETE FROM fact WHERE name = ?", [name]).map(drop)
     }
 
     pub(super) fn execute(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<usize, IndexError> {
@@ -430,6 +446,25 @@ mod tests {
         assert!(Index::open_unflushed(&lost).unwrap().is_fresh());
         drop(other);
         assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn commits_of_a_new_account_are_flushed_from_a_moment_on() {
+        let home = tempfile::tempdir().unwrap();
+        let mut index = Index::open_unflushed(&home.path().join("index.sqlite")).unwrap();
+        let flushes = |index: &mut Index, durability| -> i64 {
+            let transaction = index.begin(durability).unwrap();
+            transaction.put_fact("boot", "x").unwrap();
+            transaction.commit().unwrap();
+            let connection = &index.connection;
+            connection
+                .pragma_query_value(None, "synchronous", |row| row.get(0))
+                .unwrap()
+        };
+        assert_eq!(flushes(&mut index, Durability::Power), 0);
+        index.flush_commits();
+        assert_eq!(flushes(&mut index, Durability::Power), 2);
+        assert_eq!(flushes(&mut index, Durability::Process), 1);
     }
 
     #[test]

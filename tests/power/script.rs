@@ -26,8 +26,9 @@ pub enum Do {
     RememberMuch(&'static str),
     /// Other programs' changes are taken in.
     Reconcile,
-    /// The account is closed and opened again.
-    Reopen,
+    /// The account is closed, at first with its log where that is short, and opened again by a store that keeps logs so
+    /// or does not.
+    Reopen { keep_logs: bool },
     /// A client sets a flag on a message in a mailbox.
     Flag(&'static str, u64, &'static str),
     /// A client copies a message from a mailbox into another.
@@ -82,7 +83,7 @@ pub const SCRIPT: &[Do] = &[
     ),
     See("INBOX", 1),
     Reconcile,
-    Reopen,
+    Reopen { keep_logs: false },
     Deliver(5, 1, INBOX),
     Remove("INBOX", 5),
     Reconcile,
@@ -102,7 +103,7 @@ pub const SCRIPT: &[Do] = &[
     Reconcile,
     Redirected(6),
     Deliver(7, 3, &[("Archive.2026", "")]),
-    Reopen,
+    Reopen { keep_logs: true },
     RememberMuch("third"),
     Deliver(8, 3, INBOX),
     Remember("fourth"),
@@ -219,8 +220,8 @@ pub fn foreign(base: &str) -> Vec<u8> {
     format!("Subject: foreign {base}\n\n{}", "not ours\n".repeat(100)).into_bytes()
 }
 
-/// A store, which flushes or not.
-pub fn store(fsync: bool) -> LocalStore {
+/// A store, which flushes or not, and keeps short logs or not.
+pub fn store(fsync: bool, keep_logs: bool) -> LocalStore {
     LocalStore::new(Options {
         disk: Disk {
             fsync,
@@ -228,6 +229,7 @@ pub fn store(fsync: bool) -> LocalStore {
         },
         host: "mx.example.org".to_owned(),
         open_accounts: 4,
+        keep_logs,
         ..Options::default()
     })
 }

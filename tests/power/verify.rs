@@ -49,7 +49,7 @@ pub fn verify(root: &Path, promise: &Promise, kind: Kind) -> Result<Found, Strin
     }
     let home = root.join(HOME);
     let restarted = kind == Kind::Power && another_start(&home);
-    let store = script::store(false);
+    let store = script::store(false, true);
     let (account, damaged) = open(&store, &home).map_err(|error| format!("it does not open: {}", chain(&error)))?;
     let mut promise = promise.clone();
     for (from, to) in std::mem::take(&mut promise.renames) {

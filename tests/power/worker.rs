@@ -86,7 +86,7 @@ impl Worker {
     }
 
     fn account(&mut self) -> Result<Arc<dyn Account>> {
-        let store = self.store.get_or_insert_with(|| script::store(true));
+        let store = self.store.get_or_insert_with(|| script::store(true, true));
         Ok(store.account(USER, &self.home)?)
     }
 
@@ -140,8 +140,9 @@ impl Worker {
                 }
             }
             Do::Reconcile => self.account()?.reconcile()?,
-            Do::Reopen => {
+            Do::Reopen { keep_logs } => {
                 self.store = None;
+                self.store = Some(script::store(true, *keep_logs));
                 self.account()?;
             }
             Do::Drop(mailbox, base, how) => self.drop_in(mailbox, base, *how)?,

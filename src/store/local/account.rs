@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::index::{
@@ -21,6 +21,8 @@ use super::founding::Founding;
 use super::pool::Pool;
 use super::publish::{LocalStaged, Ticket};
 use super::uidlist::Lists;
+use super::underway::settle;
+use super::upkeep::note_forgetting;
 use super::{Options, lock, mending};
 use crate::store::{
     Account, Alteration, Altered, Body, Changes, Deliveries, Detail, Entry, Explained, Incoming, MailboxStatus,
@@ -45,7 +47,7 @@ pub(super) struct LocalAccount {
     pub(super) behind: AtomicBool,
     /// Set with it where numbers were answered that the index does not know.
     pub(super) ahead: AtomicBool,
-    /// When to forget again what has had its time, in seconds since 1970.
+    /// When to forget again what has had its time, in seconds since 1970; 0: not known since the account was opened.
     pub(super) forget_at: AtomicI64,
     /// Set when messages went: their words and cards are to go too.
     pub(super) shrunk: AtomicBool,
@@ -69,8 +71,7 @@ impl LocalAccount {
         let index_folder = index_folder(options, user, home);
         let index_path = index_folder.join(INDEX);
         let founding = Founding::of(options, &folders, &index_path);
-        founding.options.disk.make_folder(&index_folder)?;
-        founding.make_folders(&folders)?;
+        founding.make_folders(&folders, &index_folder)?;
         let (index, identity) = mending::open_sound(user, &index_path, founding.way_to_open())?;
         // Whether it is damaged is found below.
         let founded = index.fact(BOOT).is_ok_and(|boot| boot.is_some());
@@ -109,14 +110,15 @@ impl LocalAccount {
 
     /// Makes good what an index can have missed: one that is new knows nothing, one that
     /// was last open before the machine started, or whose log was blanked, may have lost its
-    /// last commits, and one that was not closed may lack the last files of a process that was killed. Answers whether
+    /// last commits, and a process that was killed may have left it behind the files. Answers whether
     /// the start of the machine is still to be noted.
     pub(super) fn recover(&self, index: &mut Index) -> Result<bool, StoreError> {
         let boot = Boot::now();
         let same = index.fact(BOOT)?.is_some_and(|last| boot.is(&last));
         if !index.is_fresh() && same && !index.is_lacking() {
-            if index.is_unclean() || index.is_migrated() {
-                self.reconcile_all(index, false)?;
+            match index.is_migrated() {
+                true => self.reconcile_all(index, false)?,
+                false => self.catch_up_with_all(index)?,
             }
             self.read_unread(index)?;
             return Ok(false);
@@ -131,7 +133,6 @@ impl LocalAccount {
         if self.behind.swap(false, Ordering::Relaxed) {
             self.reconcile_all(index, false)
                 .inspect_err(|_| self.behind.store(true, Ordering::Relaxed))?;
-            index.leave_unclean(false);
         }
         Ok(())
     }
@@ -152,21 +153,30 @@ impl LocalAccount {
         work: impl FnOnce(&Transaction<'_>, &mut Lists) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let mut index = lock(&self.index);
-        self.catch_up(&mut index)?;
+        self.catch_up_with_all(&mut index)?;
         let mut lists = self.lock_lists(mailbox);
         let transaction = index.begin(Durability::Power)?;
-        let done = work(&transaction, &mut lists).and_then(|done| {
-            transaction.commit()?;
-            Ok(done)
-        });
-        // What was refused changed no file.
+        // Else another process died just now; the next try takes in what it left.
+        let turned = self.turn_mark(&transaction)?;
+        let mark = turned.ok_or_else(|| self.under_way())?;
+        let changes = transaction.changes();
+        let done = work(&transaction, &mut lists);
+        // What was refused changed no file, and what changed no row no file that has one.
         let refused = |error: &StoreError| {
             use StoreError::{Forbidden, MailboxExists, NoMailbox};
             matches!(error, NoMailbox { .. } | MailboxExists { .. } | Forbidden { .. })
         };
-        if done.as_ref().is_err_and(|error| !refused(error)) {
+        if done.as_ref().map_or_else(refused, |_| transaction.changes() == changes) {
+            self.turn_back(mark);
+            return done;
+        }
+        let done = done.and_then(|done| {
+            settle(&transaction, mark)?;
+            transaction.commit()?;
+            Ok(done)
+        });
+        if done.is_err() {
             self.behind.store(true, Ordering::Relaxed);
-            index.leave_unclean(true);
         }
         done
     }
@@ -189,6 +199,12 @@ impl LocalAccount {
         StoreError::NoMailbox {
             user: self.user.clone(),
             name: name.clone(),
+        }
+    }
+
+    pub(super) fn under_way(&self) -> StoreError {
+        StoreError::UnderWay {
+            user: self.user.clone(),
         }
     }
 
@@ -440,8 +456,12 @@ impl From<MailboxRow> for MailboxStatus {
 
 /// Notes of a new index, or of one that the machine's start may have taken something from, that it is whole.
 pub(super) fn note_boot(index: &mut Index) -> Result<(), StoreError> {
+    let fresh = index.is_fresh();
     let transaction = index.begin(Durability::Process)?;
     transaction.put_fact(BOOT, &Boot::now().0)?;
+    if fresh {
+        note_forgetting(&transaction, now())?;
+    }
     Ok(transaction.commit()?)
 }
 
@@ -486,8 +506,11 @@ struct Boot(String);
 
 impl Boot {
     fn now() -> Boot {
-        let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        match id.trim() {
+        static ID: LazyLock<String> = LazyLock::new(|| {
+            let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+            id.trim().to_owned()
+        });
+        match ID.as_str() {
             "" => Boot::since(now()),
             id => Boot(id.to_owned()),
         }

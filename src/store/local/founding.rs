@@ -1,25 +1,78 @@
 //! A new account, and the mailboxes that it gets beside INBOX.
 //!
-//! All of it, index and folders, is made in one go and flushed once, since the first delivery waits for it. INBOX comes
-//! last, so that an account whose making was interrupted is still new. Until its index names a start of the machine it
-//! may not be flushed, and whoever opens it flushes it: another process may be about to, or have died.
+//! All of it, index and folders, is made in one go and flushed once, since the first delivery waits for it; accounts that
+//! are made at the same time share that flush. INBOX comes last, so that an account whose making was interrupted is still
+//! new. Until its index names a start of the machine it may not be flushed, and whoever opens it flushes it: another
+//! process may be about to, or have died.
 
+use std::collections::HashMap;
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
+
+use rustix::io::Errno;
 
 use crate::index::{Durability, Index, IndexError};
 use crate::mail::{MailboxName, SpecialUse};
-use crate::maildir::{Disk, Folders, Marks, Subscriptions};
+use crate::maildir::{Disk, DiskError, Folders, Marks, Subscriptions};
 use crate::store::StoreError;
 
 use super::account::LocalAccount;
+use super::pool::Pool;
 use super::{Options, lock};
 
 /// Nobody else can know the account yet.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A flush of a file system that somebody waits for.
+#[derive(Debug)]
+struct Wanted {
+    device: u64,
+    path: PathBuf,
+    /// Its end, and the system's error where it failed.
+    done: Mutex<Option<Result<(), i32>>>,
+}
+
+static WANTED: LazyLock<Pool<Wanted>> = LazyLock::new(Pool::default);
+
+fn device_of(path: &Path) -> Result<u64, DiskError> {
+    let found = fs::metadata(path).map_err(DiskError::at("examine", path))?;
+    Ok(found.dev())
+}
+
+// Flushes the file system of a folder, once for all who wait for that; answers its device.
+fn flush_together(disk: &Disk, path: &Path) -> Result<u64, DiskError> {
+    let device = device_of(path)?;
+    let wanted = Arc::new(Wanted {
+        device,
+        path: path.to_owned(),
+        done: Mutex::default(),
+    });
+    let is_done = |wanted: &Wanted| lock(&wanted.done).is_some();
+    WANTED.join(&wanted, is_done, |batch| {
+        let mut flushed = HashMap::new();
+        for wanted in batch {
+            let done = flushed.entry(wanted.device).or_insert_with(|| {
+                let done = disk.flush_file_system(&wanted.path);
+                // An error is told once only, so all who waited must hear of it.
+                done.map_err(|error| error.source.raw_os_error().unwrap_or(Errno::IO.raw_os_error()))
+            });
+            *lock(&wanted.done) = Some(*done);
+        }
+    });
+    let done = lock(&wanted.done).take();
+    match done {
+        Some(done) => done
+            .map_err(io::Error::from_raw_os_error)
+            .map_err(DiskError::at("flush the file system of", path))?,
+        // Whoever flushed for all died on the way.
+        None => disk.flush_file_system(path)?,
+    }
+    Ok(device)
+}
 
 /// An account at its opening.
 pub(super) struct Founding {
@@ -64,10 +117,17 @@ impl Founding {
         }
     }
 
-    pub(super) fn make_folders(&self, folders: &Folders) -> Result<(), StoreError> {
+    pub(super) fn make_folders(&self, folders: &Folders, index_folder: &Path) -> Result<(), StoreError> {
         let disk = &self.options.disk;
         let inbox = MailboxName::inbox();
-        if self.new && !self.options.create.is_empty() {
+        // A home in which there is a Maildir is there.
+        if self.new || self.options.index_root.is_some() {
+            disk.make_folder(index_folder)?;
+        }
+        if !self.new {
+            return Ok(());
+        }
+        if !self.options.create.is_empty() {
             for name in self.options.create.iter().filter(|name| !name.is_inbox()) {
                 folders.create(disk, name)?;
             }
@@ -88,6 +148,7 @@ impl Founding {
             account.note_subscriptions()?;
         }
         if self.at_once || !founded {
+            lock(&account.index).flush_commits();
             self.flush(account)?;
         }
         Ok(())
@@ -99,11 +160,10 @@ impl Founding {
             ..self.options.disk
         };
         let inbox = account.folders.folder(&MailboxName::inbox());
-        disk.flush_file_system(inbox.path())?;
-        let device = |path: &Path| fs::metadata(path).ok().map(|found| found.dev());
+        let flushed = flush_together(&disk, inbox.path())?;
         let beside = account.index_path.parent().unwrap_or(Path::new("."));
-        if device(beside) != device(inbox.path()) {
-            disk.flush_file_system(beside)?;
+        if device_of(beside)? != flushed {
+            flush_together(&disk, beside)?;
         }
         Ok(())
     }
@@ -125,5 +185,31 @@ impl Founding {
             transaction.rename_mailbox(&row)?;
         }
         Ok(transaction.commit()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_flush_that_is_shared_ends_for_all_and_fails_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let device = fs::metadata(folder.path()).unwrap().dev();
+        thread::scope(|scope| {
+            let flush = || flush_together(&Disk::default(), folder.path());
+            let flushes: Vec<_> = (0..8).map(|_| scope.spawn(flush)).collect();
+            for flush in flushes {
+                assert_eq!(flush.join().unwrap().unwrap(), device);
+            }
+        });
+        let missing = folder.path().join("missing");
+        let error = flush_together(&Disk::default(), &missing).unwrap_err();
+        assert_eq!(
+            (error.path.as_path(), error.source.kind()),
+            (missing.as_path(), io::ErrorKind::NotFound)
+        );
     }
 }

@@ -82,7 +82,7 @@ impl LocalStore {
         drop(writers_wait);
         if let Some(index) = &index {
             // Its log goes by the old name, where another may lie soon.
-            index.leave_unclean(true);
+            index.keep_log();
         }
         for path in [old.1, new.1] {
             disk.flush_parent(path)?;

@@ -23,6 +23,9 @@ use super::lock;
 /// What is put behind the name of an index that was set aside.
 const DAMAGED: &str = ".damaged";
 
+/// Bytes of a log with which an index may be closed: some deliveries. An opening reads it.
+pub(super) const LOG_KEPT: u64 = 256 * 1024;
+
 /// Device and inode of an index.
 type Identity = (u64, u64);
 
@@ -164,6 +167,11 @@ impl LocalAccount {
         }
     }
 
+    /// Whether the index would be closed with its log: one of a few deliveries is not worth tidying up each time.
+    pub(super) fn keeps_log(&self, index: &Index) -> bool {
+        self.options.keep_logs && (1..=LOG_KEPT).contains(&index.log_size())
+    }
+
     /// Puts a new index in the place of this one, which is damaged.
     pub(super) fn mend(&self, index: &mut Index, damage: &StoreError) -> Result<(), StoreError> {
         let mended = self.replace(index, damage).and_then(|()| match self.recover(index)? {
@@ -185,7 +193,7 @@ impl LocalAccount {
         }
         let (new, found) = open(path)?;
         // What closes now must not touch the files of the new one.
-        index.leave_unclean(true);
+        index.keep_log();
         *index = new;
         *identity = found;
         Ok(())
@@ -198,8 +206,9 @@ impl Drop for LocalAccount {
     fn drop(&mut self) {
         // Nobody moves the index while it closes; the lock goes when all is closed.
         *lock(&self.closing) = lock_folder(&self.index_path, FlockOperation::LockShared).ok();
-        if !self.is_current() {
-            lock(&self.index).leave_unclean(true);
+        let index = lock(&self.index);
+        if self.keeps_log(&index) || !self.is_current() {
+            index.keep_log();
         }
     }
 }

@@ -32,6 +32,8 @@
 mod account;
 mod adoption;
 mod check;
+#[cfg(test)]
+mod closing_tests;
 mod expunged;
 mod flags;
 mod founding;
@@ -85,6 +87,9 @@ pub struct Options {
     pub host: String,
     /// How many accounts stay open.
     pub open_accounts: usize,
+    /// Whether an index whose log is short is closed with it. That saves most of what closing costs, for whoever opens
+    /// the same accounts again and again and tends them.
+    pub keep_logs: bool,
     /// Whether accounts with a quota get a `maildirsize`; where there is one, it is kept
     /// up in any case.
     pub maildirsize: bool,
@@ -112,6 +117,7 @@ impl Default for Options {
             index_root: None,
             host: "localhost".to_owned(),
             open_accounts: 256,
+            keep_logs: false,
             maildirsize: false,
             dovecot_uidlist: false,
             fulltext: true,

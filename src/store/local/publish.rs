@@ -26,8 +26,7 @@ use super::letters::{assign_under, letters_of};
 use super::lock;
 use super::once;
 use super::uidlist::Lists;
-use super::underway::settle;
-use super::upkeep::FORGETTING;
+use super::underway::{Mark, settle};
 use crate::maildir::Seen;
 use crate::store::{Publication, Published, Staged, StoreError, Target};
 
@@ -190,10 +189,7 @@ impl Staged for LocalStaged<'_> {
             }
         });
         // Whoever took the batch answers all of it; without an answer he died on the way.
-        let unanswered = || StoreError::UnderWay {
-            user: account.user.clone(),
-        };
-        lock(&ticket.result).take().unwrap_or_else(|| Err(unanswered()))
+        lock(&ticket.result).take().unwrap_or_else(|| Err(account.under_way()))
     }
 }
 
@@ -254,9 +250,7 @@ impl LocalAccount {
         self.catch_up_with_all(index)?;
         // Else another process died just now; the next try takes in what it left.
         let published = self.publish_unless_undone(index, batch)?;
-        published.ok_or_else(|| StoreError::UnderWay {
-            user: self.user.clone(),
-        })
+        published.ok_or_else(|| self.under_way())
     }
 
     // Does nothing where a publication before did not come to its end.
@@ -264,7 +258,7 @@ impl LocalAccount {
         let targets = batch.iter().flat_map(|ticket| &ticket.publication.targets);
         let mut lists = self.lock_lists(targets.map(|target| &target.mailbox));
         let transaction = index.begin(Durability::Process)?;
-        let Some(mark) = self.begin_publication(&transaction)? else {
+        let Some(mark) = self.turn_mark(&transaction)? else {
             return Ok(None);
         };
         let mut boxes = Boxes {
@@ -291,8 +285,6 @@ impl LocalAccount {
         if let Err(error) = self.record((transaction, mark), boxes.rows, &placed, batch.iter().zip(&results)) {
             self.behind.store(true, Ordering::Relaxed);
             self.ahead.store(true, Ordering::Relaxed);
-            // The account may be closed before the next delivery.
-            index.leave_unclean(true);
             tracing::warn!(user = %self.user, %error, "delivered, but the index could not be written; it is mended at the next delivery");
         }
         let copies = placed.iter().map(|copy| {
@@ -327,9 +319,7 @@ impl LocalAccount {
         };
         // Sent twice at once: whether the first stands is not known yet.
         if placed.iter().any(|copy| copy.staged.key == Some(key)) {
-            return Err(StoreError::UnderWay {
-                user: self.user.clone(),
-            });
+            return Err(self.under_way());
         }
         if let Some(before) = transaction.step(key, &Step::Done)? {
             transaction.touch_steps(key, now())?;
@@ -400,7 +390,8 @@ impl LocalAccount {
     ) -> Result<&'boxes mut MailboxRow, StoreError> {
         let Boxes { rows, lists } = boxes;
         if !rows.contains_key(name) {
-            if !self.folders.folder(name).exists() {
+            // Whoever chose it asked for all of its parts.
+            if !self.folders.folder(name).path().is_dir() {
                 return Err(StoreError::NoMailbox {
                     user: self.user.clone(),
                     name: name.clone(),
@@ -566,7 +557,7 @@ impl LocalAccount {
 
     fn record<'batch>(
         &self,
-        (transaction, mark): (Transaction<'_>, bool),
+        (transaction, mark): (Transaction<'_>, Mark),
         mut boxes: BTreeMap<MailboxName, MailboxRow>,
         placed: &[Placed<'_>],
         batch: impl Iterator<Item = (&'batch Arc<Ticket>, &'batch Result<Published, StoreError>)>,
@@ -616,10 +607,8 @@ impl LocalAccount {
                 self.put_history(&transaction, &record)?;
             }
         }
-        if self.forget_at.load(Ordering::Relaxed) <= now {
-            transaction.forget(now)?;
-            self.forget_history(&transaction, now)?;
-            self.forget_at.store(now + FORGETTING, Ordering::Relaxed);
+        if self.is_time_to_forget(&transaction, now)? {
+            self.forget(&transaction, now)?;
         }
         Ok(transaction.commit()?)
     }

@@ -44,6 +44,29 @@ impl Home {
         }
     }
 
+    /// One whose accounts are closed with a short log.
+    pub(super) fn keeping_logs() -> Home {
+        let mut options = Options::clone(&store().options);
+        options.keep_logs = true;
+        Home {
+            store: LocalStore::new(options),
+            ..Home::new()
+        }
+    }
+
+    /// The same account as another process opens it.
+    pub(super) fn other(&self) -> LocalAccount {
+        LocalAccount::open(&self.store.options, "ann@example.org", self.folder.path()).unwrap()
+    }
+
+    /// Closes the account: its store opens it anew when it is asked for.
+    pub(super) fn closed(self) -> Home {
+        Home {
+            store: LocalStore::new(Options::clone(&self.store.options)),
+            ..self
+        }
+    }
+
     pub(super) fn account(&self) -> Arc<dyn Account> {
         self.store.account("ann@example.org", self.folder.path()).unwrap()
     }
@@ -170,7 +193,7 @@ pub(super) fn placed(published: &Published) -> Vec<(String, u32)> {
     }
 }
 
-const INBOX: &[(&str, &str)] = &[("INBOX", "")];
+pub(super) const INBOX: &[(&str, &str)] = &[("INBOX", "")];
 
 #[test]
 fn a_delivery_is_numbered_listed_and_read() {
@@ -695,7 +718,7 @@ fn a_process_killed_before_its_commit_leaves_no_second_copy() {
 fn what_one_process_left_undone_another_knows_that_was_there_all_the_time() {
     let home = Home::new();
     home.deliver(1, INBOX);
-    let other = LocalAccount::open(&home.store.options, "ann@example.org", home.folder.path()).unwrap();
+    let other = home.other();
     deliver(&other, 2, INBOX).unwrap();
     // The file is in its place, and the commit fails, or the process dies before it.
     let connection = rusqlite::Connection::open(home.path("index.sqlite")).unwrap();

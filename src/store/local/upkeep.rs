@@ -36,7 +36,9 @@ const TIDYING: Duration = Duration::from_millis(50);
 const TIDY_FROM: i64 = 200;
 const TIDY_PART: i64 = 8;
 /// Seconds between two times of forgetting: a day.
-pub(super) const FORGETTING: i64 = 86_400;
+const FORGETTING: i64 = 86_400;
+/// The fact that says when that was last done, in seconds since 1970.
+const FORGOTTEN: &str = "forgotten";
 
 /// A message to be entered, with its file as it was last seen.
 struct Wanted {
@@ -69,7 +71,17 @@ impl LocalAccount {
         Ok(self.purge_removed(until)?
             && self.put_together(until)?
             && (!shrunk || self.take_apart(until)?)
-            && self.tend_text(until, shrunk)?)
+            && self.tend_text(until, shrunk)?
+            && self.empty_log()?)
+    }
+
+    // Else it would lie there as long as nothing comes: one that is longer goes when the index is closed.
+    fn empty_log(&self) -> Result<bool, StoreError> {
+        let index = lock(&self.index);
+        if self.keeps_log(&index) {
+            index.empty_log()?;
+        }
+        Ok(true)
     }
 
     fn alone(&self) -> Option<MutexGuard<'_, ()>> {
@@ -86,10 +98,28 @@ impl LocalAccount {
         if self.forget_at.load(Ordering::Relaxed) > now {
             return Ok(());
         }
-        self.step_of(|transaction| {
-            transaction.forget(now)?;
-            self.forget_history(transaction, now)
-        })?;
+        self.step_of(|transaction| match self.is_time_to_forget(transaction, now)? {
+            true => self.forget(transaction, now),
+            false => Ok(()),
+        })
+    }
+
+    /// Whether what has had its time was last forgotten a day ago or more.
+    pub(super) fn is_time_to_forget(&self, transaction: &Transaction<'_>, now: i64) -> Result<bool, IndexError> {
+        if self.forget_at.load(Ordering::Relaxed) == 0 {
+            let last = transaction.fact(FORGOTTEN)?.and_then(|last| last.parse().ok());
+            // A clock that was ahead holds nothing up.
+            let last: i64 = last.filter(|last| *last <= now).unwrap_or(0);
+            self.forget_at.store(last.saturating_add(FORGETTING), Ordering::Relaxed);
+        }
+        Ok(self.forget_at.load(Ordering::Relaxed) <= now)
+    }
+
+    /// Forgets what has had its time.
+    pub(super) fn forget(&self, transaction: &Transaction<'_>, now: i64) -> Result<(), IndexError> {
+        transaction.forget(now)?;
+        self.forget_history(transaction, now)?;
+        note_forgetting(transaction, now)?;
         self.forget_at.store(now + FORGETTING, Ordering::Relaxed);
         Ok(())
     }
@@ -353,6 +383,11 @@ impl LocalAccount {
         let uids = entries.into_iter().map(|entry| entry.uid);
         Ok(uids.zip(verdicts).collect())
     }
+}
+
+/// Notes that there is nothing to forget for a day.
+pub(super) fn note_forgetting(transaction: &Transaction<'_>, now: i64) -> Result<(), IndexError> {
+    transaction.put_fact(FORGOTTEN, &now.to_string())
 }
 
 /// Gives an index a new name: its numbers are others now.
