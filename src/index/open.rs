@@ -128,14 +128,6 @@ impl Index {
         std::fs::metadata(log_of(&self.path)).map_or(0, |log| log.len())
     }
 
-    /// Takes what the log holds into the database's file and empties it, as far as nobody reads it.
-    ///
-    /// # Errors
-    /// Where it cannot be written.
-    pub fn empty_log(&self) -> Result<(), IndexError> {
-        self.rows("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map(drop)
-    }
-
     /// Whether opening made it.
     #[must_use]
     pub fn is_fresh(&self) -> bool {

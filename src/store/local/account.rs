@@ -53,6 +53,8 @@ pub(super) struct LocalAccount {
     pub(super) shrunk: AtomicBool,
     /// Held by the one who tends.
     pub(super) tending: Mutex<()>,
+    /// Set when it was tended and nothing came since: nobody opens it soon.
+    pub(super) tended: AtomicBool,
     /// When to look again for removed messages that had their time.
     pub(super) purge_at: AtomicI64,
     /// The quota of the last delivery, for what is written down for other programs.
@@ -86,6 +88,7 @@ impl LocalAccount {
             ahead: AtomicBool::new(false),
             shrunk: AtomicBool::new(false),
             tending: Mutex::new(()),
+            tended: AtomicBool::new(false),
             forget_at: AtomicI64::new(0),
             purge_at: AtomicI64::new(0),
             quota: Mutex::default(),

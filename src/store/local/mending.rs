@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use rustix::fs::FlockOperation;
 
@@ -167,11 +168,6 @@ impl LocalAccount {
         }
     }
 
-    /// Whether the index would be closed with its log: one of a few deliveries is not worth tidying up each time.
-    pub(super) fn keeps_log(&self, index: &Index) -> bool {
-        self.options.keep_logs && (1..=LOG_KEPT).contains(&index.log_size())
-    }
-
     /// Puts a new index in the place of this one, which is damaged.
     pub(super) fn mend(&self, index: &mut Index, damage: &StoreError) -> Result<(), StoreError> {
         let mended = self.replace(index, damage).and_then(|()| match self.recover(index)? {
@@ -207,7 +203,9 @@ impl Drop for LocalAccount {
         // Nobody moves the index while it closes; the lock goes when all is closed.
         *lock(&self.closing) = lock_folder(&self.index_path, FlockOperation::LockShared).ok();
         let index = lock(&self.index);
-        if self.keeps_log(&index) || !self.is_current() {
+        // A log of a few deliveries is not worth tidying up as long as more may come.
+        let lasts = self.options.keep_logs && !self.tended.load(Ordering::Relaxed);
+        if lasts && (1..=LOG_KEPT).contains(&index.log_size()) || !self.is_current() {
             index.keep_log();
         }
     }

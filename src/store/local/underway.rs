@@ -64,6 +64,7 @@ impl LocalAccount {
             }
             let turned = (settled + 1) % CYCLE;
             file.set_len(turned)?;
+            self.tended.store(false, Ordering::Relaxed);
             Ok(Some(Mark(turned)))
         });
         Ok(turned.map_err(DiskError::at("mark", self.mark_path()))?)

@@ -60,6 +60,7 @@ impl LocalAccount {
         let Some(_alone) = self.alone() else { return Ok(false) };
         let shrunk = self.shrunk.swap(false, Ordering::Relaxed);
         let tended = self.tend_in_turn(until, shrunk);
+        self.tended.store(true, Ordering::Relaxed);
         if shrunk && !matches!(tended, Ok(true)) {
             self.shrunk.store(true, Ordering::Relaxed);
         }
@@ -71,17 +72,7 @@ impl LocalAccount {
         Ok(self.purge_removed(until)?
             && self.put_together(until)?
             && (!shrunk || self.take_apart(until)?)
-            && self.tend_text(until, shrunk)?
-            && self.empty_log()?)
-    }
-
-    // Else it would lie there as long as nothing comes: one that is longer goes when the index is closed.
-    fn empty_log(&self) -> Result<bool, StoreError> {
-        let index = lock(&self.index);
-        if self.keeps_log(&index) {
-            index.empty_log()?;
-        }
-        Ok(true)
+            && self.tend_text(until, shrunk)?)
     }
 
     fn alone(&self) -> Option<MutexGuard<'_, ()>> {
