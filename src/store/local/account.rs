@@ -22,7 +22,6 @@ use super::pool::Pool;
 use super::publish::{LocalStaged, Ticket};
 use super::uidlist::Lists;
 use super::underway::settle;
-use super::upkeep::note_forgetting;
 use super::{Options, lock, mending};
 use crate::store::{
     Account, Alteration, Altered, Body, Changes, Deliveries, Detail, Entry, Explained, Incoming, MailboxStatus,
@@ -99,7 +98,7 @@ impl LocalAccount {
         let starts = account.sound(|| account.recover(&mut lock(&account.index)))?;
         founding.finish(&account, founded)?;
         if starts {
-            account.sound(|| note_boot(&mut lock(&account.index)))?;
+            account.sound(|| account.note_boot(&mut lock(&account.index)))?;
         }
         account.options = options.clone();
         Ok(account)
@@ -129,6 +128,17 @@ impl LocalAccount {
         self.reconcile_all(index, true)?;
         self.read_unread(index)?;
         Ok(true)
+    }
+
+    /// Notes of a new index, or of one that the machine's start may have taken something from, that it is whole.
+    pub(super) fn note_boot(&self, index: &mut Index) -> Result<(), StoreError> {
+        let fresh = index.is_fresh();
+        let transaction = index.begin(Durability::Process)?;
+        transaction.put_fact(BOOT, &Boot::now().0)?;
+        if fresh {
+            self.note_forgetting(&transaction, now())?;
+        }
+        Ok(transaction.commit()?)
     }
 
     /// Makes good what a commit that failed left out.
@@ -455,17 +465,6 @@ impl From<MailboxRow> for MailboxStatus {
             counts: row.counts,
         }
     }
-}
-
-/// Notes of a new index, or of one that the machine's start may have taken something from, that it is whole.
-pub(super) fn note_boot(index: &mut Index) -> Result<(), StoreError> {
-    let fresh = index.is_fresh();
-    let transaction = index.begin(Durability::Process)?;
-    transaction.put_fact(BOOT, &Boot::now().0)?;
-    if fresh {
-        note_forgetting(&transaction, now())?;
-    }
-    Ok(transaction.commit()?)
 }
 
 /// Where the index of an account lies.

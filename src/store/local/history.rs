@@ -33,12 +33,17 @@ impl LocalAccount {
         transaction: &Transaction<'_>,
         now: i64,
     ) -> Result<(), crate::index::IndexError> {
-        let (kept, entries) = match self.options.history {
-            Some(kept) => (kept.as_secs(), self.options.history_entries),
-            None => (0, 0),
-        };
+        let (kept, entries) = self.kept_history();
         let before = now.saturating_sub(i64::try_from(kept).unwrap_or(i64::MAX));
         transaction.forget_history(before, entries)
+    }
+
+    /// How much is kept: for how many seconds, of how many deliveries.
+    pub(super) fn kept_history(&self) -> (u64, usize) {
+        match self.options.history {
+            Some(kept) => (kept.as_secs(), self.options.history_entries),
+            None => (0, 0),
+        }
     }
 
     /// See [`crate::store::Deliveries::history`].

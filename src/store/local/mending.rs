@@ -18,7 +18,7 @@ use crate::mail::Cause;
 use crate::maildir::DiskError;
 use crate::store::StoreError;
 
-use super::account::{LocalAccount, note_boot};
+use super::account::LocalAccount;
 use super::lock;
 
 /// What is put behind the name of an index that was set aside.
@@ -171,7 +171,7 @@ impl LocalAccount {
     /// Puts a new index in the place of this one, which is damaged.
     pub(super) fn mend(&self, index: &mut Index, damage: &StoreError) -> Result<(), StoreError> {
         let mended = self.replace(index, damage).and_then(|()| match self.recover(index)? {
-            true => note_boot(index),
+            true => self.note_boot(index),
             false => Ok(()),
         });
         mended.inspect_err(|error| {

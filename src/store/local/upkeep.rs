@@ -37,7 +37,7 @@ const TIDY_FROM: i64 = 200;
 const TIDY_PART: i64 = 8;
 /// Seconds between two times of forgetting: a day.
 const FORGETTING: i64 = 86_400;
-/// The fact that says when that was last done, in seconds since 1970.
+/// The fact that says when that was last done, in seconds since 1970, and how much history was kept: seconds, deliveries.
 const FORGOTTEN: &str = "forgotten";
 
 /// A message to be entered, with its file as it was last seen.
@@ -95,12 +95,14 @@ impl LocalAccount {
         })
     }
 
-    /// Whether what has had its time was last forgotten a day ago or more.
+    /// Whether what has had its time was last forgotten a day ago or more, or when another span of history was kept.
     pub(super) fn is_time_to_forget(&self, transaction: &Transaction<'_>, now: i64) -> Result<bool, IndexError> {
         if self.forget_at.load(Ordering::Relaxed) == 0 {
-            let last = transaction.fact(FORGOTTEN)?.and_then(|last| last.parse().ok());
+            let noted = transaction.fact(FORGOTTEN)?.unwrap_or_default();
+            let (last, kept) = noted.split_once(' ').unwrap_or_default();
             // A clock that was ahead holds nothing up.
-            let last: i64 = last.filter(|last| *last <= now).unwrap_or(0);
+            let last = last.parse().ok().filter(|last| *last <= now && kept == self.span());
+            let last: i64 = last.unwrap_or(0);
             self.forget_at.store(last.saturating_add(FORGETTING), Ordering::Relaxed);
         }
         Ok(self.forget_at.load(Ordering::Relaxed) <= now)
@@ -110,9 +112,19 @@ impl LocalAccount {
     pub(super) fn forget(&self, transaction: &Transaction<'_>, now: i64) -> Result<(), IndexError> {
         transaction.forget(now)?;
         self.forget_history(transaction, now)?;
-        note_forgetting(transaction, now)?;
+        self.note_forgetting(transaction, now)?;
         self.forget_at.store(now + FORGETTING, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Notes that there is nothing to forget for a day.
+    pub(super) fn note_forgetting(&self, transaction: &Transaction<'_>, now: i64) -> Result<(), IndexError> {
+        transaction.put_fact(FORGOTTEN, &format!("{now} {}", self.span()))
+    }
+
+    fn span(&self) -> String {
+        let (seconds, deliveries) = self.kept_history();
+        format!("{seconds} {deliveries}")
     }
 
     fn put_together(&self, until: Instant) -> Result<bool, StoreError> {
@@ -374,11 +386,6 @@ impl LocalAccount {
         let uids = entries.into_iter().map(|entry| entry.uid);
         Ok(uids.zip(verdicts).collect())
     }
-}
-
-/// Notes that there is nothing to forget for a day.
-pub(super) fn note_forgetting(transaction: &Transaction<'_>, now: i64) -> Result<(), IndexError> {
-    transaction.put_fact(FORGOTTEN, &now.to_string())
 }
 
 /// Gives an index a new name: its numbers are others now.
