@@ -1,11 +1,13 @@
 //! From a complete message to its deliveries, their replies and their log lines.
 
 use std::collections::HashMap;
+use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 
 use crate::delivery::{Errand, Parcel, Status, failed};
 use crate::directory::Found;
@@ -105,14 +107,14 @@ impl Consignment {
         let recipients = self.parcel.envelope.recipients.len();
         // Most messages have one: it needs no task of its own. In a box, so that idle connections do not hold its room.
         if recipients == 1 {
-            let (_, outcome) = Box::pin(self.deliver_to(0)).await;
+            let (_, outcome) = Box::pin(self.deliver_to(0, true)).await;
             return vec![outcome];
         }
         let mut outcomes: Vec<Outcome> = (0..recipients).map(|_| lost()).collect();
         let (mut under_way, mut next) = (JoinSet::new(), 0);
         loop {
             while next < recipients && under_way.len() < ABREAST {
-                under_way.spawn(self.deliver_to(next));
+                under_way.spawn(self.deliver_to(next, false));
                 next += 1;
             }
             match under_way.join_next().await {
@@ -123,8 +125,8 @@ impl Consignment {
         }
     }
 
-    /// Waits for the account's turn, and delivers.
-    fn deliver_to(&self, at: usize) -> impl Future<Output = (usize, Outcome)> + use<> {
+    /// Waits for the account's turn, and delivers; `alone` where the task has nothing else to do meanwhile.
+    fn deliver_to(&self, at: usize, alone: bool) -> impl Future<Output = (usize, Outcome)> + use<> {
         let (shared, parcel, begun) = (self.shared.clone(), self.parcel.clone(), self.begun);
         let address = &parcel.envelope.recipients[at].address;
         let found = self.accounts.get(address).cloned();
@@ -142,6 +144,10 @@ impl Consignment {
                     return (at, outcome);
                 }
             };
+            // Nobody else keeps the threads busy: this one goes on by itself, which saves waking another and being woken.
+            if alone && turn.is_only_one() {
+                return (at, deliver_here(&shared, &parcel, at, found, begun));
+            }
             let (answer, answered) = oneshot::channel();
             let task = tokio::task::spawn_blocking(move || {
                 let (outcome, errands) = deliver_one(&shared, &parcel, at, found, begun);
@@ -174,6 +180,21 @@ pub(super) fn too_slow() -> Outcome {
 
 fn lost() -> Outcome {
     Outcome::Deferred(Deferral::Trouble(Cause::new("the delivery did not end")))
+}
+
+// Another thread takes the place of this one among those that serve connections.
+fn deliver_here(shared: &Shared, parcel: &Parcel, at: usize, found: Option<Found>, begun: Instant) -> Outcome {
+    let deliver = || tokio::task::block_in_place(|| deliver_one(shared, parcel, at, found, begun));
+    match catch_unwind(AssertUnwindSafe(deliver)) {
+        Ok((outcome, errands)) => {
+            shared.house.errands.add(&shared.sorter, errands);
+            outcome
+        }
+        Err(panic) => {
+            let words = panic.downcast_ref::<String>().map(String::as_str);
+            died(&words.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic"))
+        }
+    }
 }
 
 fn deliver_one(
@@ -246,7 +267,7 @@ pub(crate) fn refuse(
 }
 
 /// The outcome of a thread that panicked: the message stays with the MTA.
-pub(super) fn died(panic: &JoinError) -> Outcome {
+pub(super) fn died(panic: &dyn Display) -> Outcome {
     tracing::error!(%panic, "a delivery ended in a fault of postroom; please report it");
     Outcome::Deferred(Deferral::Trouble(Cause::new(format!("fault in postroom: {panic}"))))
 }

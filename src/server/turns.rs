@@ -116,6 +116,13 @@ impl<K: Eq + Hash + Clone> Turns<K> {
     }
 }
 
+impl<K: Eq + Hash + Clone> Turn<K> {
+    /// Whether nobody else has one at the moment.
+    pub(super) fn is_only_one(&self) -> bool {
+        self.turns.lock().at_it == 1
+    }
+}
+
 impl<K: Eq + Hash + Clone> State<K> {
     fn has_room(&self, key: &K) -> bool {
         let its = self.by_key.get(key).copied().unwrap_or(0);
