@@ -40,22 +40,14 @@ pub(super) fn set_umask(config: &Config) {
 
 /// The store, and the umask for it.
 pub(super) fn store(config: &Config) -> LocalStore {
-    set_umask(config);
-    LocalStore::new(store_options(config))
+    store_keeping(config, false)
 }
 
-// That of a process that stays, opens accounts again and again, and tends them.
-fn lasting_store(config: &Config) -> LocalStore {
+// Who keeps logs stays, opens accounts again and again, and tends them.
+fn store_keeping(config: &Config, keep_logs: bool) -> LocalStore {
+    let settings = &config.store;
     set_umask(config);
     LocalStore::new(StoreOptions {
-        keep_logs: true,
-        ..store_options(config)
-    })
-}
-
-fn store_options(config: &Config) -> StoreOptions {
-    let settings = &config.store;
-    StoreOptions {
         disk: Disk {
             fsync: settings.fsync,
             file_mode: settings.file_mode,
@@ -73,8 +65,8 @@ fn store_options(config: &Config) -> StoreOptions {
         create: config.mailboxes.create.clone(),
         subscribe: config.mailboxes.subscribe,
         dovecot_uidlist: settings.dovecot_uidlist,
-        keep_logs: false,
-    }
+        keep_logs,
+    })
 }
 
 /// The filter engine.
@@ -156,7 +148,7 @@ pub(super) fn sorter(config: &Config) -> Result<Sorter, Fault> {
 
 /// The sorting table of a process that stays and may be confined.
 pub(super) fn sorter_in(config: &Config, confined: &Confined, who: Who) -> Result<Sorter, Fault> {
-    sorter_over(lasting_store(config), config, confined, who)
+    sorter_over(store_keeping(config, true), config, confined, who)
 }
 
 fn sorter_over(store: LocalStore, config: &Config, confined: &Confined, who: Who) -> Result<Sorter, Fault> {

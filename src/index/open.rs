@@ -22,7 +22,7 @@ pub struct Index {
     path: PathBuf,
     /// Of commits, as it is set now; none before the first.
     durability: Option<Durability>,
-    /// Whether no commit is flushed, as durable as it is to be.
+    /// Whether no commit is flushed, however durable it is to be.
     unflushed: bool,
     made: Made,
     lacking: bool,

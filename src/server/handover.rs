@@ -182,19 +182,24 @@ fn lost() -> Outcome {
     Outcome::Deferred(Deferral::Trouble(Cause::new("the delivery did not end")))
 }
 
-// Another thread takes the place of this one among those that serve connections.
 fn deliver_here(shared: &Shared, parcel: &Parcel, at: usize, found: Option<Found>, begun: Instant) -> Outcome {
-    let deliver = || tokio::task::block_in_place(|| deliver_one(shared, parcel, at, found, begun));
-    match catch_unwind(AssertUnwindSafe(deliver)) {
-        Ok((outcome, errands)) => {
-            shared.house.errands.add(&shared.sorter, errands);
-            outcome
-        }
-        Err(panic) => {
-            let words = panic.downcast_ref::<String>().map(String::as_str);
-            died(&words.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic"))
-        }
-    }
+    let delivered = in_place(|| {
+        let (outcome, errands) = deliver_one(shared, parcel, at, found, begun);
+        // Where no thread can be had for them, whoever adds them runs them: that, too, may block.
+        shared.house.errands.add(&shared.sorter, errands);
+        outcome
+    });
+    delivered.unwrap_or_else(|panic| died(&panic))
+}
+
+// Does what may block while another thread takes the place of this one among those that serve connections. The words of
+// a panic where it ends in one.
+fn in_place<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(|| tokio::task::block_in_place(work))).map_err(|panic| {
+        let words = panic.downcast_ref::<String>().map(String::as_str);
+        let words = words.or(panic.downcast_ref::<&str>().copied());
+        words.unwrap_or("a panic without words").to_owned()
+    })
 }
 
 fn deliver_one(
@@ -286,4 +291,29 @@ pub(super) fn spool_outcome(error: &SpoolError) -> Outcome {
 
 fn dotted((class, subject, detail): EnhancedStatus) -> String {
     format!("{class}.{subject}.{detail}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_fault_in_place_is_told_and_ends_nothing_else() {
+        let here = tokio::spawn(async {
+            let fault: Result<(), _> = in_place(|| panic!("on purpose, {}", 1));
+            let plain: Result<(), _> = in_place(|| panic!("on purpose"));
+            let done = in_place(|| 3);
+            // Others are served meanwhile, although there is one thread for all.
+            let served = in_place(|| {
+                let (served, other) = std::sync::mpsc::channel();
+                tokio::spawn(async move { served.send(()) });
+                other.recv_timeout(Duration::from_secs(60))
+            });
+            let words = [fault, plain].map(Result::unwrap_err);
+            (words, done, served)
+        });
+        let (words, done, served) = here.await.unwrap();
+        assert_eq!(words, ["on purpose, 1", "on purpose"]);
+        assert_eq!((done, served), (Ok(3), Ok(Ok(()))));
+    }
 }

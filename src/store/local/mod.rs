@@ -26,6 +26,7 @@
 //! | `stats.rs` | how much room an index takes |
 //! | `mending.rs` | a damaged index, set aside and made anew |
 //! | `founding.rs` | the mailboxes of a new account |
+//! | `flush.rs` | the flush of a file system, shared |
 //! | `upkeep.rs` | what can wait: the full text index, packs, forgetting |
 //! | `expunged.rs` | what was removed and is kept for a time |
 
@@ -36,6 +37,7 @@ mod check;
 mod closing_tests;
 mod expunged;
 mod flags;
+mod flush;
 mod founding;
 mod history;
 mod homes;
