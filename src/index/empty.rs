@@ -1,13 +1,15 @@
 //! A new index as bytes: its file is written at once, instead of running the statements of the schema in it, which cost a
 //! third of the processor time of a first delivery.
 
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::LazyLock;
 
 use rusqlite::Connection;
+use rustix::fs::{AtFlags, CWD, OFlags, linkat};
 
 use super::schema;
 
@@ -19,24 +21,26 @@ pub(super) fn shape(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")
 }
 
-/// Puts an empty index where there is no file, without a flush; false where that fails or there is one.
+/// Puts an empty index where there is no file, without a flush; false where there is one, or where the file system does
+/// not make files without a name.
 pub(super) fn plant(path: &Path) -> bool {
     static EMPTY: LazyLock<Option<Vec<u8>>> = LazyLock::new(|| empty().ok());
     let Some(empty) = EMPTY.as_ref() else { return false };
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(format!(".{}.new", std::process::id()));
-    let temporary = Path::new(&temporary);
-    // As a whole: what another process opened half written it would call damaged.
-    let _ = fs::remove_file(temporary);
-    // With the permissions that SQLite gives.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    // It gets its name as a whole: what another process opened half written it would call damaged, and a kill leaves
+    // nothing.
     let opened = OpenOptions::new()
         .write(true)
-        .create_new(true)
+        .custom_flags(OFlags::TMPFILE.bits().cast_signed())
+        // The permissions that SQLite gives.
         .mode(0o644)
-        .open(temporary);
-    let written = opened.and_then(|mut file| file.write_all(empty));
-    let planted = written.and_then(|()| fs::hard_link(temporary, path));
-    let _ = fs::remove_file(temporary);
+        .open(folder.unwrap_or(Path::new(".")));
+    let planted = opened.and_then(|mut file| {
+        file.write_all(empty)?;
+        // open(2), "O_TMPFILE".
+        let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+        Ok(linkat(CWD, &open, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+    });
     planted.is_ok()
 }
 

@@ -413,6 +413,34 @@ mod tests {
     }
 
     #[test]
+    fn its_ends_say_what_the_whole_says_however_long_it_is() {
+        // Around the lengths at which the first and the last bytes that are read begin to overlap less and then not at all.
+        for length in (END - 40..END + 40).chain(2 * END - 40..2 * END + 40) {
+            let mut text = "3 V17 N9\n".to_owned();
+            for uid in 1.. {
+                let line = format!("{uid} :{}\n", "x".repeat(30));
+                let left = length - text.len();
+                if left < 2 * line.len() {
+                    text.push_str(&format!("{uid} :"));
+                    text.push_str(&"y".repeat(length - text.len() - 1));
+                    text.push('\n');
+                    break;
+                }
+                text.push_str(&line);
+            }
+            assert_eq!(text.len(), length);
+            let whole = parse(&text).unwrap();
+            let (_home, lock) = locked(Some(&text));
+            let ends = UidListEnd::read(&lock).unwrap().unwrap();
+            assert_eq!(
+                (ends.validity, ends.next),
+                (whole.validity, whole.next),
+                "{length} bytes"
+            );
+        }
+    }
+
+    #[test]
     fn both_versions_are_read() {
         let list = parse("3 V17 N9 Gf944330d0dee026bfe5e000083ecc375 Xy\n1 :a\n5 W20 Pp1 :b,S=3\n7 :c:2,S\n").unwrap();
         assert_eq!((list.validity.value(), list.next), (17, uid(9)));

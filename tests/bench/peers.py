@@ -6,6 +6,7 @@ process id.
 
 import contextlib
 import datetime
+import functools
 import os
 import platform
 import pwd
@@ -177,6 +178,14 @@ default = "{self.rules}"
 
 {self.settings}""",
         )
+
+    @classmethod
+    @functools.cache
+    def default(cls, setting):
+        """What a setting is where nothing is said, as `config reference` has it."""
+        command = [cls.binary, "config", "reference"]
+        reference = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+        return re.search(rf"^### `{setting}`$.*?^- Default: `(.*?)`$", reference, re.MULTILINE | re.DOTALL).group(1)
 
     def command(self):
         return [self.binary, "serve", "--config", self.config]

@@ -154,10 +154,10 @@ impl Reader {
                     self.named(argument(2), argument(3))?,
                 );
             }
-            "link" => return self.linked(self.named("", argument(0))?, self.named("", argument(1))?),
+            "link" => return self.linked(self.node_at("", argument(0))?, self.named("", argument(1))?),
             "linkat" => {
                 return self.linked(
-                    self.named(argument(0), argument(1))?,
+                    self.node_at(argument(0), argument(1))?,
                     self.named(argument(2), argument(3))?,
                 );
             }
@@ -230,6 +230,11 @@ impl Reader {
             self.open.insert(number, Open::Says);
             return Ok(());
         }
+        if flags.contains("O_TMPFILE") && path.starts_with(&self.root) {
+            let (file, append) = (self.make_file(), false);
+            self.open.insert(number, Open::File { file, at: 0, append });
+            return Ok(());
+        }
         if path == self.root {
             self.open.insert(number, Open::Folder(0));
             return Ok(());
@@ -240,9 +245,7 @@ impl Reader {
         let node = match self.folders[named.folder].get(&named.name) {
             Some(node) => *node,
             None if flags.contains("O_CREAT") => {
-                let node = Node::File(self.files.len());
-                self.files.push(Vec::new());
-                self.recording.files += 1;
+                let node = Node::File(self.make_file());
                 self.add(named, node);
                 node
             }
@@ -328,11 +331,31 @@ impl Reader {
         self.recording.push(Op::Remove { folder, name, after });
     }
 
+    /// A file that has no name yet.
+    fn make_file(&mut self) -> usize {
+        self.files.push(Vec::new());
+        self.recording.files += 1;
+        self.files.len() - 1
+    }
+
     fn make_folder(&mut self, named: Named) {
         let node = Node::Folder(self.folders.len());
         self.folders.push(HashMap::new());
         self.recording.folders += 1;
         self.add(named, node);
+    }
+
+    /// What a path below the root names, or that of an open file; none where it lies elsewhere.
+    fn node_at(&self, folder: &str, path: &str) -> Result<Option<Node>, String> {
+        if let Some(number) = text(path).strip_prefix("/proc/self/fd/") {
+            let open = number.parse().ok().and_then(|number: i64| self.open.get(&number));
+            return Ok(match open {
+                Some(Open::File { file, .. }) => Some(Node::File(*file)),
+                _ => None,
+            });
+        }
+        let named = self.named(folder, path)?;
+        named.map(|named| self.node(&named)).transpose()
     }
 
     fn node(&self, named: &Named) -> Result<Node, String> {
@@ -367,10 +390,11 @@ impl Reader {
         Ok(())
     }
 
-    fn linked(&mut self, from: Option<Named>, to: Option<Named>) -> Result<(), String> {
-        if let (Some(from), Some(to)) = (from, to) {
-            let node = self.node(&from)?;
-            self.add(to, node);
+    fn linked(&mut self, node: Option<Node>, to: Option<Named>) -> Result<(), String> {
+        match (node, to) {
+            (Some(node), Some(to)) => drop(self.add(to, node)),
+            (None, Some(_)) => return Err("the model does not know a link to elsewhere".to_owned()),
+            (_, None) => {}
         }
         Ok(())
     }
