@@ -414,7 +414,7 @@ mod tests {
 
     #[test]
     fn its_ends_say_what_the_whole_says_however_long_it_is() {
-        // Around the lengths at which the first and the last bytes that are read begin to overlap less and then not at all.
+        // What is read of both ends is the same, overlaps, or lies apart.
         for length in (END - 40..END + 40).chain(2 * END - 40..2 * END + 40) {
             let mut text = "3 V17 N9\n".to_owned();
             for uid in 1.. {

@@ -231,8 +231,12 @@ impl Reader {
             return Ok(());
         }
         if flags.contains("O_TMPFILE") && path.starts_with(&self.root) {
-            let (file, append) = (self.make_file(), false);
-            self.open.insert(number, Open::File { file, at: 0, append });
+            let open = Open::File {
+                file: self.make_file(),
+                at: 0,
+                append: false,
+            };
+            self.open.insert(number, open);
             return Ok(());
         }
         if path == self.root {
@@ -393,7 +397,7 @@ impl Reader {
     fn linked(&mut self, node: Option<Node>, to: Option<Named>) -> Result<(), String> {
         match (node, to) {
             (Some(node), Some(to)) => drop(self.add(to, node)),
-            (None, Some(_)) => return Err("the model does not know a link to elsewhere".to_owned()),
+            (None, Some(_)) => return Err("the model does not know a link from elsewhere".to_owned()),
             (_, None) => {}
         }
         Ok(())
